@@ -1,0 +1,73 @@
+package protocol
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Config is what a Machine is told once. The owner has validated it and filled
+// every default.
+type Config struct {
+	ID      uuid.UUID
+	Epoch   uint64 // this run of the node (§3); higher than any before
+	Name    string
+	Channel string
+	Lanes   int // logs of our own: 1 to 64
+
+	MaxPeers   int // connected peers
+	MaxOrigins int // logs of others, and records
+	MaxBatch   int // bytes of a batch, compressed or not
+
+	BufferMax     int           // events kept per log
+	BufferBytes   int64         // bytes kept per log
+	BufferTimeout time.Duration // age at which a kept batch is dropped, and an absent peer forgotten
+	Overflow      Overflow
+	BlockTimeout  time.Duration // how long Block waits for a laggard that makes no progress
+
+	ReceiveBytes int64         // shared pool of credit for the logs of others
+	Timeout      time.Duration // silence after which a path is dead
+	AckInterval  time.Duration // the longest a vector waits
+	HelloTimeout time.Duration
+}
+
+// Overflow says what happens when a connected peer lags behind a full log.
+type Overflow uint8
+
+// The overflow policies. A disconnected peer is always treated as by DropOldest.
+const (
+	Block Overflow = iota
+	DropOldest
+	Reject
+	Disconnect
+)
+
+// Bounds and paces that are not worth a knob.
+const (
+	maxLanes      = 64
+	reserveWindow = 64 << 10 // credit every log has (§7)
+	maxWindow     = 8 << 20  // the most credit one log takes from the pool
+	ackBytes      = 512 << 10
+	ackEvents     = 16 << 10
+	ackPace       = 5 * time.Millisecond // vectors to a source, no oftener unless by count or bytes
+	maxControl    = 256 << 10            // bytes of a control frame
+	maxPatterns   = 1024                 // in a record; a node with more asks for everything
+	maxRecordText = 32 << 10             // bytes of patterns in a record, likewise
+	maxNeighbours = 4096
+	maxName       = 255
+	maxReason     = 255
+	maxCached     = 4096 // topics whose wanted-ness is remembered per peer
+	maxLost       = 1024 // ranges of lost events told apart per cursor
+	maxPings      = 64   // waiting on a path
+	recordGrace   = 5 * time.Second
+	epochSlack    = 1 << 62
+)
+
+// MaxControlFrame is the largest control frame a peer may send, in bytes.
+const MaxControlFrame = maxControl
+
+// MaxDataFrame is the largest frame on a data stream, in bytes.
+func (c Config) MaxDataFrame() int { return c.MaxBatch + 128 }
+
+// maxAge is the age past which a batch is refused everywhere (§10).
+func (c Config) maxAge() time.Duration { return c.BufferTimeout + c.BufferTimeout/4 }

@@ -1,0 +1,216 @@
+package protocol
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
+
+// cursor is a peer's position in a log: what it was sent, what it said it has, and
+// what it can no longer get (§6).
+type cursor struct {
+	peer  *peer
+	log   *log
+	inert bool // the log is the peer's own: it is never sent back to it
+
+	run     uint64
+	started bool // this run's start was sent on the active path
+
+	next   uint64 // everything up to here was judged: sent, skipped, or known to be there
+	prev   uint64 // the end of the last batch or range sent in this run
+	floor  uint64 // below this nothing was tracked for the peer
+	joined uint64 // skips that came before this were judged without the peer's interest
+
+	flight  ring[flight] // sent and not yet done, in order
+	acked   int          // of these, how many the peer has
+	unacked int64        // bytes of the others
+	lost    []span       // wanted, and dropped before the peer had them
+
+	ready     bool // in its stream's queue
+	flushSkip bool // tell a skip at the end now
+	toldFin   bool
+	demoted   bool // too slow for BlockTimeout: it drops until it has caught up
+}
+
+// flight is a batch that was sent and that the peer is not done with.
+type flight struct {
+	first, last uint64
+	size        int64
+}
+
+// span is a range of positions that can no longer be given.
+type span struct {
+	first, last uint64
+	reason      Reason
+}
+
+// remote is what a peer's vectors say about one log (§7).
+type remote struct {
+	base, have, done uint64
+	window           int64
+}
+
+// clear is the position up to which the peer needs nothing more of the log.
+func (c *cursor) clear() uint64 {
+	switch {
+	case c.inert:
+		return math.MaxUint64
+	case c.flight.len() > 0:
+		return c.flight.at(0).first - 1
+	}
+	return c.next
+}
+
+// holds says whether the cursor keeps a log's batches against its owner's
+// wish: only a connected peer that makes progress does.
+func (c *cursor) holds() bool { return c.peer.active != nil && !c.demoted }
+
+// window is the credit left to the peer's last vector, in bytes.
+func (c *cursor) window() int64 {
+	if r := c.peer.remote[c.log.id]; r != nil {
+		return r.window
+	}
+	return reserveWindow
+}
+
+// rewind makes pos the position the next run starts from: all after it is
+// judged again.
+func (c *cursor) rewind(pos uint64) {
+	for c.flight.len() > 0 && c.flight.at(c.flight.len()-1).last > pos {
+		c.flight.popBack()
+	}
+	c.acked, c.unacked = c.flight.len(), 0
+	if pos < c.floor {
+		// What was freed below the floor was freed without asking this peer.
+		if last := min(c.floor, c.log.base); last > pos {
+			c.addLost(span{pos + 1, last, ReasonGone})
+		}
+		c.floor = pos
+	}
+	c.next, c.prev = pos, pos
+	c.run++
+	c.started, c.toldFin, c.flushSkip = false, false, false
+}
+
+// heard applies what the peer's vector says.
+func (c *cursor) heard(have, done uint64) {
+	for c.acked < c.flight.len() && c.flight.at(c.acked).last <= have {
+		c.unacked -= c.flight.at(c.acked).size
+		c.acked++
+	}
+	for c.flight.len() > 0 && c.flight.at(0).last <= done {
+		if c.acked > 0 {
+			c.acked--
+		} else {
+			c.unacked -= c.flight.at(0).size
+		}
+		c.flight.pop()
+	}
+	c.next = max(c.next, have)
+	c.floor = max(c.floor, done)
+	for len(c.lost) > 0 && c.lost[0].last <= have {
+		c.lost = c.lost[1:]
+	}
+	if c.demoted && c.clear() >= c.log.have {
+		c.demoted = false
+	}
+}
+
+// sent records a batch on its way.
+func (c *cursor) sent(e *entry) {
+	c.flight.push(flight{e.first, e.last, e.size})
+	c.unacked += e.size
+	c.next, c.prev = e.last, e.last
+}
+
+// addLost remembers a range that can no longer be given, in order, joined with
+// its neighbours of the same reason. Past maxLost ranges it says rather too much
+// than too little.
+func (c *cursor) addLost(s span) {
+	i, _ := slices.BinarySearchFunc(c.lost, s.first, func(x span, first uint64) int { return cmp.Compare(x.first, first) })
+	if i > 0 {
+		if p := &c.lost[i-1]; s.first <= p.last+1 && (s.reason == p.reason || s.last <= p.last) || len(c.lost) >= maxLost {
+			p.last = max(p.last, s.last)
+			return
+		}
+	}
+	if i < len(c.lost) && s.last+1 >= c.lost[i].first && s.reason == c.lost[i].reason {
+		c.lost[i].first = s.first
+		c.lost[i].last = max(c.lost[i].last, s.last)
+		return
+	}
+	c.lost = slices.Insert(c.lost, i, s)
+}
+
+// nextLost is the first lost range after next, cut to what is left of it.
+func (c *cursor) nextLost() (span, bool) {
+	for _, s := range c.lost {
+		if s.last > c.next {
+			s.first = max(s.first, c.next+1)
+			return s, true
+		}
+	}
+	return span{}, false
+}
+
+// vectorState is what a path was told of a log.
+type vectorState struct {
+	log   *log
+	alias uint64
+	known bool // the alias was defined
+	dirty bool
+}
+
+// stream is one lane of a path in our direction: cursors take turns on it.
+type stream struct {
+	queue   ring[*cursor]
+	woken   bool
+	opened  bool
+	aliases aliases
+}
+
+// runIn is a run of a log as a receiver follows it.
+type runIn struct {
+	log   *log // nil: not taken on
+	run   uint64
+	pos   uint64 // the end of the last thing in it
+	ahead bool   // it went past what we have: what it lacks was asked for
+}
+
+// streamIn is a lane of a path in the peer's direction.
+type streamIn struct {
+	opened bool
+	runs   []*runIn // by alias
+}
+
+// agedMillis is an age as it goes on the wire.
+func agedMillis(d time.Duration) uint64 { return uint64(max(d, 0) / time.Millisecond) }
+
+// aliases gives logs short names on a stream. The name of a forgotten log is
+// given again, so there are never more names than logs.
+type aliases struct {
+	names map[*log]uint64
+	spare []uint64
+}
+
+func newAliases() aliases { return aliases{names: make(map[*log]uint64)} }
+
+func (a *aliases) of(l *log) uint64 {
+	if name, ok := a.names[l]; ok {
+		return name
+	}
+	name := uint64(len(a.names) + len(a.spare))
+	if n := len(a.spare); n > 0 {
+		name, a.spare = a.spare[n-1], a.spare[:n-1]
+	}
+	a.names[l] = name
+	return name
+}
+
+func (a *aliases) drop(l *log) {
+	if name, ok := a.names[l]; ok {
+		delete(a.names, l)
+		a.spare = append(a.spare, name)
+	}
+}

@@ -1,0 +1,95 @@
+package protocol
+
+import "time"
+
+// declare reports that the positions after have, up to last, are missing here for
+// good, and goes on after them (§9.3).
+func (m *Machine) declare(now time.Duration, l *log, last uint64, reason Reason) {
+	first := l.have + 1
+	e := l.push(entry{kind: entryGap, reason: reason, first: first, last: last, came: now, pending: 1})
+	m.stats.Gaps++
+	m.stats.Missed += last - first + 1
+	m.judge(l, e)
+	m.emit(Event{Kind: EventGap, Log: l.id, First: first, Last: last, Reason: reason})
+	m.sendReport(l, report{log: l.id, first: first, last: last, reason: reason, receiver: m.cfg.ID})
+	m.settle(now, l)
+}
+
+// sendReport passes a report on toward the log's origin, joined with one before
+// it that it continues.
+func (m *Machine) sendReport(l *log, r report) {
+	q := m.peers[l.id.Node]
+	if q == nil || q.active == nil {
+		q = l.source
+	}
+	if q == nil || q.active == nil {
+		return
+	}
+	p := q.active
+	for i := len(p.reports) - 1; i >= 0; i-- {
+		x := &p.reports[i]
+		if x.log == r.log && x.receiver == r.receiver && (r.first == x.last+1 && r.reason == x.reason || len(p.reports) >= maxLost) {
+			x.last = max(x.last, r.last)
+			return
+		}
+	}
+	if len(p.reports) >= 2*maxLost {
+		return // more receivers than a peer may speak for
+	}
+	p.reports = append(p.reports, r)
+	m.wakeControl(p)
+}
+
+// handleReport hears that a receiver misses events: of ours, or of a log whose
+// origin is further on.
+func (m *Machine) handleReport(p *path, body []byte) error {
+	r := reader{b: body}
+	rep := report{log: r.log(), first: r.seq(), last: r.seq(), reason: Reason(r.byte()), receiver: r.id()}
+	if err := r.end("report"); err != nil {
+		return err
+	}
+	if rep.first == 0 || rep.last < rep.first {
+		return violation("report: %d–%d", rep.first, rep.last)
+	}
+	l := m.logs[rep.log]
+	switch {
+	case l == nil:
+	case l.own:
+		if rep.last > l.have {
+			return violation("report: %d–%d of our log that ends at %d", rep.first, rep.last, l.have)
+		}
+		m.stats.Reported += rep.last - rep.first + 1
+		m.emit(Event{Kind: EventReport, Log: rep.log, First: rep.first, Last: rep.last, Reason: rep.reason, Peer: rep.receiver})
+	case l.source != p.peer:
+		m.sendReport(l, rep)
+	}
+	return nil
+}
+
+// handleGraft begins a new run where the peer asks for it, as far back as the log
+// reaches (§6.3).
+func (m *Machine) handleGraft(now time.Duration, p *path, body []byte) error {
+	r := reader{b: body}
+	id, from := r.log(), r.seq()
+	if err := r.end("graft"); err != nil {
+		return err
+	}
+	if from == 0 {
+		return violation("graft: from 0")
+	}
+	l := m.logs[id]
+	if l == nil || p.peer.active != p {
+		return nil
+	}
+	if from > l.have+1 {
+		if l.own {
+			return violation("graft: from %d of our log that ends at %d", from, l.have)
+		}
+		return nil
+	}
+	c := p.peer.cursors[l]
+	c.rewind(from - 1)
+	m.settle(now, l)
+	m.enqueue(c)
+	return nil
+}

@@ -1,0 +1,189 @@
+package protocol
+
+import (
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// wants says whether anyone behind the peer listens for a topic of the batch.
+// Of a peer whose interest is not known yet, everything is assumed (§8.3).
+func (m *Machine) wants(q *peer, b *codec.Batch) bool {
+	if q.active == nil && q.retained == nil {
+		return true
+	}
+	for i := range b.Topics {
+		if m.wantsTopic(q, b.Topics[i].Name) {
+			return true
+		}
+	}
+	return false
+}
+
+func (m *Machine) wantsTopic(q *peer, name string) bool {
+	if wanted, ok := q.wanted[name]; ok {
+		return wanted
+	}
+	var wanted bool
+	if q.active == nil {
+		wanted = q.retained.Any(name)
+	} else {
+		wanted = slices.ContainsFunc(m.behindOf(q), func(r *record) bool { return r.wants(name) })
+	}
+	if q.wanted == nil || len(q.wanted) >= maxCached {
+		q.wanted = make(map[string]bool)
+	}
+	q.wanted[cloneString(name)] = wanted // the name belongs to its batch
+	return wanted
+}
+
+func cloneString(s string) string { return string([]byte(s)) }
+
+// behindOf is the records of the nodes that can be reached through a peer
+// without coming back to us.
+func (m *Machine) behindOf(q *peer) []*record {
+	if q.behind == nil {
+		seen := map[uuid.UUID]bool{m.cfg.ID: true}
+		q.behind = m.walk(q.id, seen)
+	}
+	return q.behind
+}
+
+// walk lists the records of the nodes reachable from one, over links that both
+// ends report.
+func (m *Machine) walk(from uuid.UUID, seen map[uuid.UUID]bool) []*record {
+	list := []*record{}
+	next := []uuid.UUID{from}
+	seen[from] = true
+	for len(next) > 0 {
+		rec := m.records[next[0]]
+		next = next[1:]
+		if rec == nil {
+			continue
+		}
+		list = append(list, rec)
+		for _, id := range rec.neighbours {
+			if other := m.records[id]; !seen[id] && other != nil && slices.Contains(other.neighbours, rec.version.node) {
+				seen[id] = true
+				next = append(next, id)
+			}
+		}
+	}
+	return list
+}
+
+// topologyChanged follows a change of our own links.
+func (m *Machine) topologyChanged(now time.Duration) {
+	m.interestChanged(now)
+	m.refreshSelf(now)
+}
+
+// interestChanged forgets what was derived from the records, and looks at every log again:
+// what was not wanted may be now, for batches not judged yet.
+func (m *Machine) interestChanged(now time.Duration) {
+	m.reach = nil
+	clear(m.heard)
+	for _, q := range m.peerList {
+		q.behind, q.wanted = nil, nil
+	}
+	m.timers.lower(&m.recordGC, now+recordGrace)
+	m.emit(Event{Kind: EventInterest})
+}
+
+// Heard says whether a node that can be reached listens for the topic, or is
+// owed it while it is away.
+func (m *Machine) Heard(name string) bool {
+	if heard, ok := m.heard[name]; ok {
+		return heard
+	}
+	heard := false
+	m.isReachable(m.cfg.ID)
+	for _, r := range m.recordList {
+		if r != m.self && m.reach[r.version.node] && r.wants(name) {
+			heard = true
+			break
+		}
+	}
+	if len(m.heard) >= maxCached {
+		clear(m.heard)
+	}
+	m.heard[cloneString(name)] = heard
+	return heard
+}
+
+// countUnheard counts the events of a fresh batch that nobody reachable
+// listens for. While something is owed to a link that never connected, or to a peer
+// that is away, they wait for that.
+func (m *Machine) countUnheard(b *codec.Batch) {
+	if len(m.pledges) > 0 {
+		return
+	}
+	for i := range b.Topics {
+		t := &b.Topics[i]
+		if m.Heard(t.Name) || slices.ContainsFunc(m.peerList, func(q *peer) bool { return q.active == nil && m.wantsTopicAway(q, t.Name) }) {
+			continue
+		}
+		m.stats.Unheard += uint64(t.Count)
+	}
+}
+
+func (m *Machine) wantsTopicAway(q *peer, name string) bool {
+	return q.retained == nil || m.wantsTopic(q, name)
+}
+
+// isReachable says whether a node can be reached over links that both ends report.
+func (m *Machine) isReachable(id uuid.UUID) bool {
+	if m.reach == nil {
+		m.reach = map[uuid.UUID]bool{m.cfg.ID: true}
+		for _, q := range m.peerList {
+			if q.active != nil && !m.reach[q.id] {
+				m.walk(q.id, m.reach)
+			}
+		}
+	}
+	return m.reach[id]
+}
+
+// dropUnreachable forgets the records of nodes that were out of reach for recordGrace (§8.2).
+func (m *Machine) dropUnreachable(now time.Duration) {
+	again := false
+	for _, r := range slices.Clone(m.recordList) {
+		id := r.version.node
+		switch {
+		case m.isReachable(id):
+			r.lostAt = 0
+		case r.lostAt == 0:
+			r.lostAt, again = now, true
+		case now-r.lostAt >= recordGrace:
+			delete(m.records, id)
+			m.recordList = slices.DeleteFunc(m.recordList, func(x *record) bool { return x == r })
+		default:
+			again = true
+		}
+	}
+	if again {
+		m.timers.set(&m.recordGC, now+recordGrace)
+	}
+}
+
+// Member is a node that can be reached, as its record describes it.
+type Member struct {
+	ID         uuid.UUID
+	Name       string
+	Neighbours []uuid.UUID
+	Patterns   []string
+}
+
+// Members lists the nodes that can be reached, this one first.
+func (m *Machine) Members() []Member {
+	m.isReachable(m.cfg.ID)
+	var list []Member
+	for _, r := range m.recordList {
+		if m.reach[r.version.node] {
+			list = append(list, Member{r.version.node, r.name, r.neighbours, r.patterns})
+		}
+	}
+	return list
+}

@@ -1,0 +1,371 @@
+package protocol
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// Machine is the protocol of one run of one node. See the package comment for
+// the order of calls. It is not safe for concurrent use.
+type Machine struct {
+	cfg Config
+	now time.Duration
+
+	logs    map[codec.LogID]*log
+	logList []*log // in the order they were learned
+	own     []*log // by lane
+	pool    int64  // credit left in the shared pool
+
+	peers     map[uuid.UUID]*peer
+	peerList  []*peer // by id
+	pledges   map[LinkID]*peer
+	paths     map[PathID]*path
+	connected int
+
+	records    map[uuid.UUID]*record
+	recordList []*record
+	self       *record
+	patterns   []string // of the local subscriptions
+	confirmed  uint64   // the version of our record that every node reachable has
+	reachable  bool     // the reachable nodes below are current
+	reach      map[uuid.UUID]bool
+	recordGC   timer
+	heard      map[string]bool // whether anyone at all wants a topic
+
+	timers  timers
+	events  ring[Event]
+	scratch []byte
+
+	stats Stats
+}
+
+// Stats counts what a machine did since New.
+type Stats struct {
+	Unheard    uint64 // events emitted that nobody reachable listened for
+	Dropped    uint64 // events of any log forced out by a bound while someone still needed them
+	Gaps       uint64 // gaps declared here
+	Missed     uint64 // events in them
+	Reported   uint64 // events of ours that receivers reported missing
+	Duplicates uint64 // batches that came again
+	Logs       int
+	Events     int64 // kept in all logs
+	Bytes      int64
+}
+
+// New makes the machine of a node that has no connections yet. Cfg has been
+// validated by the caller.
+func New(now time.Duration, cfg Config) *Machine {
+	m := &Machine{
+		cfg: cfg, now: now,
+		logs:    make(map[codec.LogID]*log),
+		pool:    cfg.ReceiveBytes,
+		peers:   make(map[uuid.UUID]*peer),
+		pledges: make(map[LinkID]*peer),
+		paths:   make(map[PathID]*path),
+		records: make(map[uuid.UUID]*record),
+		heard:   make(map[string]bool),
+	}
+	m.recordGC.fire = m.dropUnreachable
+	for lane := range cfg.Lanes {
+		l := m.newLog(codec.LogID{Node: cfg.ID, Epoch: cfg.Epoch, Lane: uint8(lane)}, 0)
+		m.own = append(m.own, l)
+	}
+	m.self = &record{version: recordVersion{node: cfg.ID, epoch: cfg.Epoch, version: 1}, name: cfg.Name}
+	m.records[cfg.ID] = m.self
+	m.recordList = append(m.recordList, m.self)
+	m.pledge(0)
+	return m
+}
+
+func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
+	l := &log{id: id, own: id.Node == m.cfg.ID && id.Epoch == m.cfg.Epoch,
+		begin: begin, base: begin, have: begin, done: begin, free: begin, live: begin, newest: m.now}
+	l.expiry.fire = func(now time.Duration) { m.expire(now, l) }
+	l.stall.fire = func(now time.Duration) { m.checkStall(now, l) }
+	l.edge = reserveWindow
+	m.logs[id] = l
+	m.logList = append(m.logList, l)
+	for _, q := range m.peerList {
+		pos := begin
+		if r := q.remote[id]; r != nil {
+			pos = r.have
+		}
+		c := m.addCursor(q, l, pos)
+		c.joined = begin
+	}
+	return l
+}
+
+// Append adds a sealed batch of our own to its log.
+func (m *Machine) Append(now time.Duration, b *codec.Batch) {
+	m.now = now
+	l := m.own[b.Log.Lane]
+	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), came: now})
+	l.done = l.have
+	m.countUnheard(b)
+	m.judge(l, e)
+	m.settle(now, l)
+	m.markAll(l, nil)
+}
+
+// Dispatched says to how many local consumers a delivered or missing range
+// went; each of them calls Release when it is done.
+func (m *Machine) Dispatched(now time.Duration, id codec.LogID, last uint64, consumers int) {
+	m.consume(now, id, last, consumers-1)
+}
+
+// Release says that one local consumer is done with the range that ends at last.
+func (m *Machine) Release(now time.Duration, id codec.LogID, last uint64) {
+	m.consume(now, id, last, -1)
+}
+
+func (m *Machine) consume(now time.Duration, id codec.LogID, last uint64, n int) {
+	m.now = now
+	l := m.logs[id]
+	if l == nil || last <= l.done || last > l.have {
+		return
+	}
+	i := l.search(last - 1)
+	if i == l.entries.len() || l.entries.at(i).last != last {
+		return
+	}
+	l.entries.at(i).pending += n
+	m.advanceDone(now, l)
+}
+
+// advanceDone moves done over every entry that no local consumer holds.
+func (m *Machine) advanceDone(now time.Duration, l *log) {
+	before := l.done
+	for i := l.search(l.done); i < l.entries.len(); i++ {
+		e := l.entries.at(i)
+		if e.pending > 0 {
+			break
+		}
+		l.done = e.last
+	}
+	if l.done == before {
+		return
+	}
+	m.settle(now, l)
+	m.ackSource(now, l)
+	m.markAll(l, l.source)
+}
+
+// SetPatterns replaces the patterns of the local subscriptions. The version
+// returned is the one an EventConfirmed has to reach.
+func (m *Machine) SetPatterns(now time.Duration, patterns []string) (version uint64) {
+	m.now = now
+	m.patterns = patterns
+	m.refreshSelf(now)
+	return m.self.version.version
+}
+
+// Confirmed is the version of our patterns that every node reachable has.
+func (m *Machine) Confirmed() uint64 { return m.confirmed }
+
+// Finish marks our own logs as ended: receivers learn that nothing follows.
+func (m *Machine) Finish(now time.Duration) {
+	m.now = now
+	for _, l := range m.own {
+		l.finished, l.last = true, l.have
+		for _, c := range l.cursors {
+			c.flushSkip = true
+			m.enqueue(c)
+		}
+	}
+}
+
+// Tick fires what is due.
+func (m *Machine) Tick(now time.Duration) {
+	m.now = now
+	m.timers.run(now)
+}
+
+// NextWake is when Tick has to be called; ok is false if never.
+func (m *Machine) NextWake() (at time.Duration, ok bool) { return m.timers.next() }
+
+// PollEvent returns the next thing the owner has to act on.
+func (m *Machine) PollEvent() (Event, bool) {
+	if m.events.len() == 0 {
+		return Event{}, false
+	}
+	e := *m.events.at(0)
+	m.events.pop()
+	return e, true
+}
+
+func (m *Machine) emit(e Event) { m.events.push(e) }
+
+// Retained is what a log of our own holds, in events and bytes.
+func (m *Machine) Retained(lane uint8) (events, bytes int64) {
+	l := m.own[lane]
+	return l.events, l.bytes
+}
+
+// Stats returns the counters.
+func (m *Machine) Stats() Stats {
+	s := m.stats
+	s.Logs = len(m.logList)
+	for _, l := range m.logList {
+		s.Events += l.events
+		s.Bytes += l.bytes
+	}
+	return s
+}
+
+// PeerStats is what was exchanged with one peer.
+type PeerStats struct {
+	ID                           uuid.UUID
+	Name                         string
+	Connected                    bool
+	Paths                        int
+	SentBatches, ReceivedBatches uint64
+	SentEvents, ReceivedEvents   uint64
+	SentBytes, ReceivedBytes     uint64 // of batches, as they went
+	Unacknowledged, Undone, Lost uint64 // batches in flight, not done, ranges not to be had
+	Interested                   bool
+}
+
+// PeerStats returns what was exchanged with a peer; ok is false if it is unknown.
+func (m *Machine) PeerStats(id uuid.UUID) (s PeerStats, ok bool) {
+	q := m.peers[id]
+	if q == nil {
+		return s, false
+	}
+	s = PeerStats{ID: q.id, Name: q.name, Connected: q.active != nil, Paths: len(q.paths),
+		SentBatches: q.sent.batches, SentEvents: q.sent.events, SentBytes: q.sent.bytes,
+		ReceivedBatches: q.received.batches, ReceivedEvents: q.received.events, ReceivedBytes: q.received.bytes}
+	for _, c := range q.cursors {
+		s.Undone += uint64(c.flight.len())
+		s.Unacknowledged += uint64(c.flight.len() - c.acked)
+		s.Lost += uint64(len(c.lost))
+	}
+	for _, r := range m.behindOf(q) {
+		s.Interested = s.Interested || len(r.patterns) > 0
+	}
+	return s, true
+}
+
+// Pending is what a peer, or a link that never connected, still has to be done with.
+type Pending struct {
+	Peer   uuid.UUID // uuid.Nil for a link that never connected
+	Events uint64
+}
+
+// Pending lists who is not done with what this node holds for it: connected
+// peers, peers of open links, and peers that vanished less than grace ago.
+func (m *Machine) Pending(now, grace time.Duration) []Pending {
+	var list []Pending
+	add := func(q *peer) {
+		var n uint64
+		for _, l := range m.logList {
+			if c := q.cursors[l]; c != nil {
+				n += c.remaining(m)
+			}
+		}
+		if n > 0 {
+			list = append(list, Pending{q.id, n})
+		}
+	}
+	for _, q := range m.peerList {
+		if q.active != nil || q.link != 0 || !q.clean && now-q.lostAt < grace {
+			add(q)
+		}
+	}
+	for _, id := range sortedKeys(m.pledges) {
+		if id != 0 {
+			add(m.pledges[id])
+		}
+	}
+	return list
+}
+
+// DoneAt says whether every connected peer that wants it is done with our log
+// up to seq, and how many of them there are.
+func (m *Machine) DoneAt(lane uint8, seq uint64) (peers int, done bool) {
+	done = true
+	for _, c := range m.own[lane].cursors {
+		if c.peer.active == nil && (c.peer.link == 0 || c.clear() >= seq) {
+			continue
+		}
+		peers++
+		done = done && c.clear() >= seq
+	}
+	return peers, done
+}
+
+// remaining is how many events the peer is not done with.
+func (c *cursor) remaining(m *Machine) (n uint64) {
+	from := max(c.clear(), c.log.base)
+	if from >= c.log.have {
+		return 0
+	}
+	for i := c.log.search(from); i < c.log.entries.len(); i++ {
+		if e := c.log.entries.at(i); e.kind == entryBatch && m.wants(c.peer, e.batch) {
+			n += e.last - e.first + 1
+		}
+	}
+	return n
+}
+
+func sortedKeys(set map[LinkID]*peer) []LinkID {
+	keys := make([]LinkID, 0, len(set))
+	for k := range set {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// knownEpoch is the highest epoch seen of a node.
+func (m *Machine) knownEpoch(id uuid.UUID) (epoch uint64) {
+	for _, l := range m.logList {
+		if l.id.Node == id {
+			epoch = max(epoch, l.id.Epoch)
+		}
+	}
+	if r := m.records[id]; r != nil {
+		epoch = max(epoch, r.version.epoch)
+	}
+	return epoch
+}
+
+// Check panics if the machine's own books do not agree; tests call it after each step.
+func (m *Machine) Check() {
+	for _, l := range m.logList {
+		var events, size, liveEvents, liveBytes int64
+		pos := l.base
+		for i := range l.entries.len() {
+			e := l.entries.at(i)
+			if e.first != pos+1 || e.last < e.first {
+				panic(fmt.Sprintf("log %v: entry %d–%d after %d", l.id, e.first, e.last, pos))
+			}
+			pos = e.last
+			events, size = events+e.events(), size+e.size
+			if e.last > l.live {
+				liveEvents, liveBytes = liveEvents+e.events(), liveBytes+e.size
+			}
+		}
+		if pos != l.have || events != l.events || size != l.bytes || liveEvents != l.liveEvents || liveBytes != l.liveBytes {
+			panic(fmt.Sprintf("log %v: have %d at %d, %d/%d events, %d/%d bytes, live %d/%d %d/%d",
+				l.id, l.have, pos, l.events, events, l.bytes, size, l.liveEvents, liveEvents, l.liveBytes, liveBytes))
+		}
+		for _, c := range l.cursors {
+			var unacked int64
+			for i := c.acked; i < c.flight.len(); i++ {
+				unacked += c.flight.at(i).size
+			}
+			if unacked != c.unacked {
+				panic(fmt.Sprintf("log %v: cursor of %v: %d bytes in flight, %d counted", l.id, c.peer.id, unacked, c.unacked))
+			}
+		}
+	}
+	if !slices.IsSortedFunc(m.peerList, func(a, b *peer) int { return bytes.Compare(a.id[:], b.id[:]) }) {
+		panic("peers out of order")
+	}
+}

@@ -1,0 +1,302 @@
+package protocol
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// PathInfo describes a connection handed to [Machine.AddPath].
+type PathInfo struct {
+	ID     PathID
+	Peer   uuid.UUID // proved by the transport
+	Dialed bool      // we dialled it
+	Link   LinkID    // of a dialled path
+	Pref   uint8     // the transport's place in our configuration
+	Nonce  uint64    // of a dialled path: grows with each attempt of this node
+}
+
+// path is a connection, bound to a peer once its hello was accepted (§5).
+type path struct {
+	info    PathInfo
+	peer    *peer // nil until the hello
+	theirs  hello
+	greeted bool // our hello and snapshot were queued
+	up      bool // the peer's snapshot is complete
+	crossed bool // a vector came after that: the peer has ours, too
+	closing bool
+
+	woken       bool
+	sayHello    bool
+	sayReady    bool
+	records     []*record
+	echoes      []recordVersion
+	grafts      []graft
+	reports     []report
+	pings       []uint64
+	pongs       []uint64
+	bye         int // data streams told in a bye, plus one
+	vectors     map[*log]*vectorState
+	dirty       []*vectorState
+	vectorDue   bool
+	lastVector  time.Duration
+	lastSent    time.Duration
+	lastHeard   time.Duration
+	vectorTimer timer
+	aliveTimer  timer
+	deadTimer   timer
+	skipTimer   timer
+
+	aliases      []codec.LogID // of the peer's vectors
+	nextAlias    uint64        // of ours
+	spareAliases []uint64
+	out          [maxLanes]*stream
+	in           [maxLanes]*streamIn
+}
+
+// graft asks a peer to begin a new run of a log at a position.
+type graft struct {
+	log  codec.LogID
+	from uint64
+}
+
+// report tells a log's origin what a receiver misses.
+type report struct {
+	log         codec.LogID
+	first, last uint64
+	reason      Reason
+	receiver    uuid.UUID
+}
+
+// AddPath takes on a connection. The dialler greets at once; the other side
+// waits for the hello.
+func (m *Machine) AddPath(now time.Duration, info PathInfo) {
+	p := &path{info: info, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastVector: now - time.Hour}
+	p.vectorTimer.fire = func(time.Duration) { p.vectorDue = true; m.wakeControl(p) }
+	p.aliveTimer.fire = func(now time.Duration) { m.keepAlive(now, p) }
+	p.deadTimer.fire = func(now time.Duration) { m.checkSilence(now, p) }
+	p.skipTimer.fire = func(time.Duration) { m.flushSkips(p) }
+	m.paths[info.ID] = p
+	m.timers.set(&p.deadTimer, now+m.cfg.HelloTimeout)
+	m.timers.set(&p.aliveTimer, now+m.aliveInterval())
+	if info.Peer == m.cfg.ID {
+		m.closePath(p, CodeSelf, "")
+		return
+	}
+	if info.Dialed {
+		m.greet(p)
+	}
+}
+
+// greet queues our hello and snapshot: records, vectors, ready.
+func (m *Machine) greet(p *path) {
+	p.greeted, p.sayHello, p.sayReady, p.vectorDue = true, true, true, true
+	p.records = append(p.records[:0], m.recordList...)
+	for _, l := range m.logList {
+		m.markVector(p, l)
+	}
+	m.wakeControl(p)
+}
+
+func (m *Machine) hello(p *path) hello {
+	return hello{
+		min: Version, max: Version,
+		node: m.cfg.ID, epoch: m.cfg.Epoch, known: m.knownEpoch(p.info.Peer),
+		nonce: p.info.Nonce, pref: p.info.Pref,
+		maxBatch: m.cfg.MaxBatch, timeout: m.cfg.Timeout,
+		name: m.cfg.Name, channel: m.cfg.Channel,
+	}
+}
+
+// handleHello accepts the peer, or ends the path with the code that says why.
+func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
+	if p.peer != nil {
+		return violation("a second hello")
+	}
+	h, err := parseHello(body)
+	if err != nil {
+		return err
+	}
+	switch {
+	case h.node != p.info.Peer:
+		return &CloseError{CodeWrongID, fmt.Sprintf("the certificate is of %s, the hello of %s", p.info.Peer, h.node)}
+	case h.channel != m.cfg.Channel:
+		return &CloseError{CodeChannel, fmt.Sprintf("%q here, %q there", m.cfg.Channel, h.channel)}
+	case h.maxBatch < reserveWindow:
+		return violation("hello: largest batch of %d bytes", h.maxBatch)
+	}
+	known := m.peers[h.node]
+	if known != nil && len(known.paths) > 0 {
+		if h.epoch < known.epoch {
+			return &CloseError{CodeSuperseded, ""}
+		}
+		if h.epoch > known.epoch {
+			for _, old := range bytesCopy(known.paths) {
+				m.closePath(old, CodeSuperseded, "")
+			}
+		}
+	} else if m.connected >= m.cfg.MaxPeers {
+		return &CloseError{CodeFull, fmt.Sprintf("%d peers are connected", m.connected)}
+	}
+	p.theirs = h
+	m.adopt(now, p)
+	if !p.greeted {
+		m.greet(p)
+	}
+	return nil
+}
+
+func versionText(h hello) string {
+	return fmt.Sprintf("version %d here, %d to %d there", Version, h.min, h.max)
+}
+
+func bytesCopy[T any](s []T) []T { return append([]T(nil), s...) }
+
+// handleReady marks the end of the peer's snapshot: the path can carry data.
+func (m *Machine) handleReady(now time.Duration, p *path) error {
+	if p.up {
+		return violation("a second ready")
+	}
+	p.up = true
+	m.emit(Event{Kind: EventUp, Path: p.info.ID, Peer: p.peer.id, Text: p.theirs.name})
+	m.choosePath(now, p.peer)
+	// A vector now, even if it is empty, shows the peer that its snapshot arrived.
+	p.vectorDue = true
+	m.wakeControl(p)
+	return nil
+}
+
+// closePath asks the owner to close a path, and forgets it at once.
+func (m *Machine) closePath(p *path, code Code, reason string) {
+	if p.closing {
+		return
+	}
+	p.closing = true
+	m.emit(Event{Kind: EventClose, Path: p.info.ID, Peer: p.info.Peer, Code: code, Text: reason})
+	m.dropPath(m.now, p, code, reason)
+}
+
+// PathClosed tells the machine that a connection is gone.
+func (m *Machine) PathClosed(now time.Duration, id PathID, code Code, reason string) {
+	m.now = now
+	if p := m.paths[id]; p != nil {
+		m.dropPath(now, p, code, reason)
+	}
+}
+
+func (m *Machine) dropPath(now time.Duration, p *path, code Code, reason string) {
+	delete(m.paths, p.info.ID)
+	for _, t := range []*timer{&p.vectorTimer, &p.aliveTimer, &p.deadTimer, &p.skipTimer} {
+		m.timers.stop(t)
+	}
+	if p.peer != nil {
+		m.detach(now, p, code, reason)
+	}
+}
+
+// less orders the paths of one peer, the best first, alike on both sides (§5.3).
+func (m *Machine) less(a, b *path) bool {
+	if a.up != b.up {
+		return a.up
+	}
+	if x, y := m.smallerPref(a), m.smallerPref(b); x != y {
+		return x < y
+	}
+	if x, y := m.diallerOf(a), m.diallerOf(b); x != y {
+		return bytes.Compare(x[:], y[:]) < 0
+	}
+	return m.nonceOf(a) > m.nonceOf(b)
+}
+
+func (m *Machine) weAreSmaller(p *path) bool {
+	return bytes.Compare(m.cfg.ID[:], p.info.Peer[:]) < 0
+}
+
+func (m *Machine) smallerPref(p *path) uint8 {
+	if m.weAreSmaller(p) {
+		return p.info.Pref
+	}
+	return p.theirs.pref
+}
+
+func (m *Machine) diallerOf(p *path) uuid.UUID {
+	if p.info.Dialed {
+		return m.cfg.ID
+	}
+	return p.info.Peer
+}
+
+func (m *Machine) nonceOf(p *path) uint64 {
+	if p.info.Dialed {
+		return p.info.Nonce
+	}
+	return p.theirs.nonce
+}
+
+// choosePath moves a peer's cursors to its best path. The node with the
+// smaller id retires the others, once the peer has shown that it uses the best.
+func (m *Machine) choosePath(now time.Duration, q *peer) {
+	var best *path
+	for _, p := range q.paths {
+		if p.up && (best == nil || m.less(p, best)) {
+			best = p
+		}
+	}
+	if best == nil {
+		return
+	}
+	if q.active != best {
+		m.activate(now, q, best)
+	}
+	m.retireSurplus(q)
+}
+
+func (m *Machine) retireSurplus(q *peer) {
+	if q.active == nil || !q.active.crossed || !m.weAreSmaller(q.active) {
+		return
+	}
+	for _, p := range bytesCopy(q.paths) {
+		if p != q.active && p.up {
+			m.closePath(p, CodeSurplus, "")
+		}
+	}
+}
+
+func (m *Machine) aliveInterval() time.Duration { return m.cfg.Timeout / 3 }
+
+// keepAlive sends an empty vector when nothing else was sent for a third of Timeout.
+func (m *Machine) keepAlive(now time.Duration, p *path) {
+	due := p.lastSent + m.aliveInterval()
+	if due <= now {
+		if p.greeted {
+			p.vectorDue = true
+			m.wakeControl(p)
+		}
+		due = now + m.aliveInterval()
+	}
+	m.timers.set(&p.aliveTimer, due)
+}
+
+// checkSilence ends a path whose control stream was silent for Timeout (§5.4).
+func (m *Machine) checkSilence(now time.Duration, p *path) {
+	if !p.up {
+		m.closePath(p, CodeHelloTimeout, fmt.Sprintf("no hello within %v", m.cfg.HelloTimeout))
+		return
+	}
+	if due := p.lastHeard + m.cfg.Timeout; due > now {
+		m.timers.set(&p.deadTimer, due)
+		return
+	}
+	m.closePath(p, CodeTimeout, fmt.Sprintf("silent for %v", m.cfg.Timeout))
+}
+
+// wakeControl tells the owner that PollControl has something.
+func (m *Machine) wakeControl(p *path) {
+	if !p.woken && !p.closing {
+		p.woken = true
+		m.emit(Event{Kind: EventControl, Path: p.info.ID})
+	}
+}

@@ -1,0 +1,256 @@
+package protocol
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/bus/internal/topic"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// peer is the node at the other end, whatever its paths: it outlives them, and
+// so do its cursors. A pledge is a peer that has no id yet: what a link is owed
+// before its first connection (§6.4).
+type peer struct {
+	id      uuid.UUID
+	name    string
+	epoch   uint64
+	paths   []*path
+	active  *path // the one that data goes over; nil: disconnected
+	link    LinkID
+	remote  map[codec.LogID]*remote
+	cursors map[*log]*cursor
+
+	lostAt   time.Duration // when it was disconnected
+	clean    bool          // it left on purpose
+	retained *topic.Set[struct{}]
+	patterns []string // of retained: what it is owed while it is away
+	wanted   map[string]bool
+	behind   []*record // whose interest counts toward it
+	forget   timer
+
+	sent, received counter
+}
+
+// counter counts batches, their events and their bytes.
+type counter struct{ batches, events, bytes uint64 }
+
+func (c *counter) add(b *codec.Batch) {
+	c.batches++
+	c.events += uint64(b.Count)
+	c.bytes += uint64(len(b.Bytes()))
+}
+
+// OpenLink notes that the owner wants to stay connected to some node: whoever
+// that turns out to be is owed our events from here on.
+func (m *Machine) OpenLink(now time.Duration, id LinkID) {
+	m.now = now
+	m.pledge(id)
+}
+
+// CloseLink ends what a link that never connected is owed.
+func (m *Machine) CloseLink(now time.Duration, id LinkID) {
+	m.now = now
+	if q := m.pledges[id]; q != nil {
+		m.removePledge(id)
+		m.settleAll(now)
+	}
+	for _, q := range m.peerList {
+		if q.link == id {
+			q.link = 0
+		}
+	}
+}
+
+func (m *Machine) pledge(id LinkID) {
+	q := &peer{link: id, cursors: make(map[*log]*cursor)}
+	m.pledges[id] = q
+	for _, l := range m.own {
+		m.addCursor(q, l, l.have)
+	}
+}
+
+func (m *Machine) removePledge(id LinkID) *peer {
+	q := m.pledges[id]
+	if q == nil {
+		return nil
+	}
+	delete(m.pledges, id)
+	for _, c := range q.cursors {
+		c.log.cursors = slices.DeleteFunc(c.log.cursors, func(x *cursor) bool { return x == c })
+	}
+	return q
+}
+
+// adopt binds an accepted path to its peer, which is new, known, or known from
+// an earlier run.
+func (m *Machine) adopt(now time.Duration, p *path) {
+	h := p.theirs
+	q := m.peers[h.node]
+	if q == nil {
+		q = &peer{id: h.node, epoch: h.epoch, remote: make(map[codec.LogID]*remote), cursors: make(map[*log]*cursor)}
+		q.forget.fire = func(now time.Duration) { m.forgetPeer(now, q) }
+		m.peers[h.node] = q
+		i, _ := slices.BinarySearchFunc(m.peerList, q, func(a, b *peer) int { return bytes.Compare(a.id[:], b.id[:]) })
+		m.peerList = slices.Insert(m.peerList, i, q)
+		m.claimPledges(q, p)
+	}
+	if h.epoch > q.epoch {
+		// A restarted receiver resumes at what it had done, which floor holds.
+		q.epoch = h.epoch
+		clear(q.remote)
+	}
+	if p.info.Dialed {
+		q.link = p.info.Link
+	}
+	q.name = h.name
+	p.peer = q
+	if len(q.paths) == 0 {
+		m.connected++
+		m.timers.stop(&q.forget)
+	}
+	q.paths = append(q.paths, p)
+	// From here on the silence of the path is measured, not its hello.
+	p.lastHeard = now
+}
+
+// claimPledges gives a newcomer its place in every log: at the head, but for
+// our own logs where it was owed more.
+func (m *Machine) claimPledges(q *peer, p *path) {
+	owed := make(map[*log]uint64)
+	claim := func(id LinkID) {
+		if pledged := m.removePledge(id); pledged != nil {
+			for l, c := range pledged.cursors {
+				if pos, ok := owed[l]; !ok || c.clear() < pos {
+					owed[l] = c.clear()
+				}
+			}
+		}
+	}
+	claim(0) // the first peer of a node gets everything still held
+	if p.info.Dialed {
+		claim(p.info.Link)
+	}
+	for _, l := range m.logList {
+		pos := l.have
+		if at, ok := owed[l]; ok {
+			pos = at
+		}
+		m.addCursor(q, l, pos)
+	}
+}
+
+// addCursor places a peer in a log: everything up to pos is none of its concern.
+func (m *Machine) addCursor(q *peer, l *log, pos uint64) *cursor {
+	c := &cursor{peer: q, log: l, inert: q.id == l.id.Node, next: pos, prev: pos, floor: pos, joined: l.have}
+	q.cursors[l] = c
+	l.cursors = append(l.cursors, c)
+	if pos < l.base {
+		c.addLost(span{pos + 1, l.base, ReasonGone})
+	}
+	return c
+}
+
+// activate moves a peer to a path: every log resumes there, right after what the
+// peer has (§6.3).
+func (m *Machine) activate(now time.Duration, q *peer, p *path) {
+	first := q.active == nil
+	if !first {
+		m.clearQueues(q.active)
+	}
+	q.active = p
+	q.retained, q.patterns = nil, nil
+	for _, l := range m.logList {
+		c := q.cursors[l]
+		pos := c.floor
+		if r := q.remote[l.id]; r != nil {
+			pos = r.have
+		}
+		c.rewind(pos)
+		if r := q.remote[l.id]; r != nil {
+			c.heard(r.have, r.done)
+		}
+		c.demoted = false
+		m.enqueue(c)
+		m.settle(now, l)
+	}
+	if first {
+		m.emit(Event{Kind: EventPeerUp, Path: p.info.ID, Peer: q.id, Text: q.name})
+		m.topologyChanged(now)
+	}
+}
+
+// detach takes a path from its peer.
+func (m *Machine) detach(now time.Duration, p *path, code Code, reason string) {
+	q := p.peer
+	q.paths = slices.DeleteFunc(q.paths, func(x *path) bool { return x == p })
+	wasActive := q.active == p
+	if wasActive {
+		m.clearQueues(p)
+		q.active = nil
+	}
+	if len(q.paths) > 0 {
+		if wasActive {
+			m.choosePath(now, q)
+		}
+		if q.active != nil || !wasActive {
+			return
+		}
+	}
+	if len(q.paths) == 0 {
+		m.connected--
+		q.lostAt, q.clean = now, code == CodeNormal
+		m.timers.set(&q.forget, now+m.cfg.BufferTimeout)
+	}
+	if wasActive {
+		m.retain(q)
+		m.peerLost(now, q)
+		m.emit(Event{Kind: EventPeerDown, Path: p.info.ID, Peer: q.id, Code: code, Text: reason})
+		m.settleAll(now)
+	}
+}
+
+// retain keeps the interest behind a peer that is away: it is owed what it
+// would have got (§8.4).
+func (m *Machine) retain(q *peer) {
+	var all []string
+	for _, r := range m.behindOf(q) {
+		all = append(all, r.patterns...)
+	}
+	q.patterns = topic.Minimise(all)
+	q.retained = &topic.Set[struct{}]{}
+	for _, p := range q.patterns {
+		q.retained.Add(p, struct{}{})
+	}
+	q.wanted = nil
+}
+
+// peerLost lets go of everything that waited for a peer.
+func (m *Machine) peerLost(now time.Duration, q *peer) {
+	m.stopAwaiting(now, q)
+	for _, l := range m.logList {
+		if l.source == q || l.asked == q {
+			if l.source == q {
+				l.source = nil
+			}
+			l.asked = nil
+			m.graftAll(l)
+		}
+	}
+	m.topologyChanged(now)
+}
+
+// forgetPeer drops a peer that was away for BufferTimeout, and what was kept for
+// it. Only its own have is needed should it return.
+func (m *Machine) forgetPeer(now time.Duration, q *peer) {
+	delete(m.peers, q.id)
+	m.peerList = slices.DeleteFunc(m.peerList, func(x *peer) bool { return x == q })
+	for l := range q.cursors {
+		l.cursors = slices.DeleteFunc(l.cursors, func(c *cursor) bool { return c.peer == q })
+	}
+	m.emit(Event{Kind: EventForget, Peer: q.id})
+	m.settleAll(now)
+	m.topologyChanged(now)
+}

@@ -1,0 +1,299 @@
+package protocol
+
+import (
+	"time"
+
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// HandleData takes one frame of a data stream: its kind and body, without
+// the length. The machine keeps body if it holds a batch. An error is a
+// *CloseError that ends the path.
+func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte, body []byte) error {
+	m.now = now
+	p := m.paths[id]
+	if p == nil {
+		return nil // closed meanwhile
+	}
+	if p.peer == nil || lane >= maxLanes {
+		return violation("data before hello")
+	}
+	s := p.in[lane]
+	if s == nil {
+		s = &streamIn{}
+		p.in[lane] = s
+	}
+	r := reader{b: body}
+	if kind == frameStart {
+		return m.handleStart(p, s, lane, &r)
+	}
+	if kind&ignorable != 0 {
+		return nil
+	}
+	alias := r.uvarint()
+	if alias >= uint64(len(s.runs)) || s.runs[alias] == nil {
+		return violation("data frame %#x of an unknown log", kind)
+	}
+	run := s.runs[alias]
+	if run.log == nil {
+		return nil
+	}
+	switch kind {
+	case frameBatch:
+		return m.handleBatch(now, p, run, &r)
+	case frameSkip:
+		return m.handleSkip(now, p, run, &r)
+	case frameAbsent:
+		return m.handleAbsent(now, p, run, &r)
+	case frameFin:
+		return m.handleFin(p, run, &r)
+	}
+	return violation("data frame of unknown kind %#x", kind)
+}
+
+// ParseOpen reads the first frame of a data stream, which says what lane it carries.
+func ParseOpen(kind byte, body []byte) (lane uint8, err error) {
+	if kind != frameOpen || len(body) != 1 || body[0] >= maxLanes {
+		return 0, violation("a data stream has to begin with its lane")
+	}
+	return body[0], nil
+}
+
+// handleStart opens a run (§6.3). The first start of a log fixes where our
+// copy of it begins.
+func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error {
+	alias := r.uvarint()
+	id := r.log()
+	run := &runIn{run: r.seq(), pos: r.seq()}
+	if err := r.end("start"); err != nil {
+		return err
+	}
+	switch {
+	case alias > uint64(len(s.runs)) || alias >= uint64(m.cfg.MaxOrigins)*2:
+		return violation("start: alias %d", alias)
+	case id.Lane != lane:
+		return violation("start: a log of lane %d on the stream of lane %d", id.Lane, lane)
+	}
+	if alias == uint64(len(s.runs)) {
+		s.runs = append(s.runs, nil)
+	}
+	s.runs[alias] = run
+	if id.Node == m.cfg.ID {
+		return nil // our own events never come back to us: the run has no log
+	}
+	l := m.logs[id]
+	if l == nil {
+		if len(m.logList) >= m.cfg.MaxOrigins+m.cfg.Lanes {
+			m.emit(Event{Kind: EventRefused, Log: id, Text: "MaxOrigins is reached"})
+			return nil
+		}
+		l = m.newLog(id, run.pos)
+	}
+	run.log = l
+	if run.pos > l.have {
+		run.ahead = true
+		m.askFor(p, l)
+	}
+	return nil
+}
+
+// askFor grafts: it asks the peer behind p to begin a new run right after what we have.
+func (m *Machine) askFor(p *path, l *log) {
+	g := graft{l.id, l.have + 1}
+	for i := range p.grafts {
+		if p.grafts[i].log == g.log {
+			p.grafts[i] = g
+			return
+		}
+	}
+	p.grafts = append(p.grafts, g)
+	m.wakeControl(p)
+}
+
+// graftAny asks some connected peer that says it holds what comes next (§9.2).
+func (m *Machine) graftAny(l *log) bool {
+	for _, q := range m.peerList {
+		if q.active != nil && q.isSource(l) {
+			l.asked = q
+			m.askFor(q.active, l)
+			return true
+		}
+	}
+	return false
+}
+
+// graftAll asks everyone who is ahead: some will say that they can't help, and that
+// is an answer, too.
+func (m *Machine) graftAll(l *log) {
+	if m.graftAny(l) {
+		return
+	}
+	for _, q := range m.peerList {
+		if r := q.remote[l.id]; q.active != nil && r != nil && r.have > l.have {
+			m.askFor(q.active, l)
+		}
+	}
+}
+
+// isSource says whether the peer's last vector shows that it can give have + 1.
+func (q *peer) isSource(l *log) bool {
+	r := q.remote[l.id]
+	return r != nil && r.base <= l.have && r.have > l.have
+}
+
+// continues says whether a frame that begins after prev can be taken (§6.2). A run that
+// began ahead of us is passed over until we catch up with it: by another peer, or by
+// the new run that a graft asks for.
+func (m *Machine) continues(p *path, run *runIn, prev uint64) bool {
+	if prev <= run.log.have {
+		run.ahead = false
+		return true
+	}
+	if run.log.asked == nil || run.log.asked == p.peer {
+		m.askFor(p, run.log)
+	}
+	return false
+}
+
+func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader) error {
+	prev := r.seq()
+	age := time.Duration(min(r.seq(), 1<<40)) * time.Millisecond
+	if r.err != nil {
+		return violation("batch: %v", r.err)
+	}
+	b, err := codec.ParseBatch(r.b, m.cfg.MaxBatch)
+	if err != nil {
+		return violation("batch: %v", err)
+	}
+	l := run.log
+	switch {
+	case b.Log != l.id:
+		return violation("batch: of log %v in a run of %v", b.Log, l.id)
+	case b.Last() >= epochSlack:
+		return violation("batch: ends at %d", b.Last())
+	case prev != run.pos || b.First <= prev:
+		return violation("batch: %d–%d after %d, the run is at %d", b.First, b.Last(), prev, run.pos)
+	}
+	run.pos = b.Last()
+	q := p.peer
+	q.received.add(b)
+	if b.Last() <= l.have {
+		m.stats.Duplicates++
+		m.knows(q, l, b.Last())
+		m.markSoon(now, p, l)
+		return nil
+	}
+	if !m.continues(p, run, prev) {
+		return nil
+	}
+	if b.First <= l.have {
+		return violation("batch: %d–%d cuts through %d", b.First, b.Last(), l.have)
+	}
+	if age > m.cfg.maxAge() {
+		return m.handleLoss(now, p, run, b.First, b.Last(), ReasonExpired)
+	}
+	m.pass(now, l, b.First-1)
+	l.source = q
+	if l.asked == q {
+		l.asked = nil
+	}
+	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), age: age, came: now, pending: 1})
+	m.knows(q, l, b.Last())
+	m.credit(now, l, e.size)
+	m.judge(l, e)
+	m.emit(Event{Kind: EventDeliver, Log: l.id, First: b.First, Last: b.Last(), Batch: b})
+	m.arrived(now, p, l, b)
+	return nil
+}
+
+// knows notes that the peer holds the log up to a position: it sent that itself.
+func (m *Machine) knows(q *peer, l *log, pos uint64) {
+	if c := q.cursors[l]; c.next < pos {
+		c.next = pos
+	}
+}
+
+// pass steps over positions that were not meant for us, up to pos.
+func (m *Machine) pass(now time.Duration, l *log, pos uint64) {
+	if pos <= l.have {
+		return
+	}
+	e := l.push(entry{kind: entrySkip, first: l.have + 1, last: pos, came: now})
+	m.judge(l, e)
+	m.advanceDone(now, l)
+}
+
+func (m *Machine) handleSkip(now time.Duration, p *path, run *runIn, r *reader) error {
+	prev, upto := r.seq(), r.seq()
+	if err := r.end("skip"); err != nil {
+		return err
+	}
+	if prev != run.pos || upto <= prev {
+		return violation("skip: %d–%d, the run is at %d", prev, upto, run.pos)
+	}
+	run.pos = upto
+	if upto > run.log.have && !m.continues(p, run, prev) {
+		return nil
+	}
+	m.knows(p.peer, run.log, upto)
+	m.pass(now, run.log, upto)
+	m.settle(now, run.log)
+	m.markSoon(now, p, run.log)
+	return nil
+}
+
+// handleAbsent learns that the peer can't give a range. If another can, it is asked;
+// only if nobody can, the gap is declared (§9).
+func (m *Machine) handleAbsent(now time.Duration, p *path, run *runIn, r *reader) error {
+	prev, first, last := r.seq(), r.seq(), r.seq()
+	reason := Reason(r.byte())
+	if err := r.end("absent"); err != nil {
+		return err
+	}
+	if prev != run.pos || first <= prev || last < first {
+		return violation("absent: %d–%d after %d, the run is at %d", first, last, prev, run.pos)
+	}
+	run.pos = last
+	if last <= run.log.have || !m.continues(p, run, prev) {
+		return nil
+	}
+	return m.handleLoss(now, p, run, first, last, reason)
+}
+
+func (m *Machine) handleLoss(now time.Duration, p *path, run *runIn, first, last uint64, reason Reason) error {
+	l := run.log
+	if first-1 > l.have {
+		m.pass(now, l, first-1)
+	}
+	if rem := p.peer.remote[l.id]; rem != nil {
+		rem.base = max(rem.base, last)
+	}
+	if m.graftAny(l) {
+		run.ahead = true // until the other has brought it, or could not
+		return nil
+	}
+	m.knows(p.peer, l, last)
+	m.declare(now, l, last, reason)
+	m.markSoon(now, p, l)
+	return nil
+}
+
+// handleFin learns where a log ends.
+func (m *Machine) handleFin(p *path, run *runIn, r *reader) error {
+	last := r.seq()
+	if err := r.end("fin"); err != nil {
+		return err
+	}
+	if last != run.pos {
+		return violation("fin: at %d, the run is at %d", last, run.pos)
+	}
+	l := run.log
+	if !l.finished && last <= l.have {
+		l.finished, l.last = true, l.have
+		for _, c := range l.cursors {
+			c.flushSkip = true
+			m.enqueue(c)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,249 @@
+package protocol
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/bus/internal/topic"
+)
+
+// recordVersion names one version of a node's record.
+type recordVersion struct {
+	node    uuid.UUID
+	epoch   uint64
+	version uint64
+}
+
+func (v recordVersion) append(b []byte) []byte {
+	b = append(b, v.node[:]...)
+	b = binary.AppendUvarint(b, v.epoch)
+	return binary.AppendUvarint(b, v.version)
+}
+
+func (r *reader) recordVersion() recordVersion {
+	return recordVersion{node: r.id(), epoch: r.seq(), version: r.seq()}
+}
+
+// newer compares two versions of the same node.
+func (v recordVersion) newer(w recordVersion) bool {
+	return cmp.Or(cmp.Compare(v.epoch, w.epoch), cmp.Compare(v.version, w.version)) > 0
+}
+
+// record is what every node knows of one node: its neighbours and what it
+// listens for (§8.1). A version never changes; a newer one replaces it.
+type record struct {
+	version    recordVersion
+	name       string
+	neighbours []uuid.UUID
+	patterns   []string
+
+	set      *topic.Set[struct{}]
+	parent   *peer          // who brought this version first: it gets our echo
+	awaiting map[*peer]bool // who has not answered it yet
+	lostAt   time.Duration  // since when the node is out of reach; 0: it is not
+}
+
+func (r *record) append(b []byte) []byte {
+	b = r.version.append(b)
+	b = appendText(b, r.name)
+	b = binary.AppendUvarint(b, uint64(len(r.neighbours)))
+	for _, id := range r.neighbours {
+		b = append(b, id[:]...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(r.patterns)))
+	for _, p := range r.patterns {
+		b = appendText(b, p)
+	}
+	return b
+}
+
+func parseRecord(body []byte) (*record, error) {
+	r := reader{b: body}
+	rec := &record{version: r.recordVersion(), name: r.text(maxName)}
+	for range r.count(16, maxNeighbours) {
+		rec.neighbours = append(rec.neighbours, r.id())
+	}
+	for range r.count(2, maxPatterns) {
+		p := r.text(maxName)
+		if r.err == nil && topic.ValidatePattern(p) != nil {
+			return nil, violation("record: %q is not a pattern", p)
+		}
+		rec.patterns = append(rec.patterns, p)
+	}
+	return rec, r.end("record")
+}
+
+// wants says whether the record's node listens for the topic.
+func (r *record) wants(name string) bool {
+	if r.set == nil {
+		r.set = &topic.Set[struct{}]{}
+		for _, p := range r.patterns {
+			r.set.Add(p, struct{}{})
+		}
+	}
+	return r.set.Any(name)
+}
+
+// refreshSelf makes a new version of our own record if anything in it changed,
+// and floods it.
+func (m *Machine) refreshSelf(now time.Duration) {
+	var neighbours []uuid.UUID
+	patterns := slices.Clone(m.patterns)
+	for _, q := range m.peerList {
+		if q.active != nil {
+			neighbours = append(neighbours, q.id)
+		}
+		patterns = append(patterns, q.patterns...) // what is owed to those who are away
+	}
+	patterns = topic.Minimise(patterns)
+	size := 0
+	for _, p := range patterns {
+		size += len(p)
+	}
+	if len(patterns) > maxPatterns || size > maxRecordText {
+		patterns = []string{">"} // too much to say: everything, which contains it
+	}
+	if slices.Equal(neighbours, m.self.neighbours) && slices.Equal(patterns, m.self.patterns) {
+		return
+	}
+	v := m.self.version
+	v.version++
+	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns})
+	m.flood(now, m.self, nil)
+}
+
+// storeRecord puts a new version in the place of the old one.
+func (m *Machine) storeRecord(rec *record) {
+	id := rec.version.node
+	if old := m.records[id]; old != nil {
+		m.recordList[slices.Index(m.recordList, old)] = rec
+	} else {
+		m.recordList = append(m.recordList, rec)
+	}
+	m.records[id] = rec
+	if id == m.cfg.ID {
+		m.self = rec
+	}
+}
+
+// flood sends a record to every peer but the one it came from, and awaits their
+// answers: the propagation of information with feedback of Segall (1983). An answer is
+// an echo, or the same or a newer version coming the other way.
+func (m *Machine) flood(now time.Duration, rec *record, from *peer) {
+	rec.parent = from
+	rec.awaiting = make(map[*peer]bool)
+	for _, q := range m.peerList {
+		if q == from {
+			continue
+		}
+		for _, p := range q.paths {
+			if p.greeted {
+				m.queueRecord(p, rec)
+			}
+		}
+		if q.active != nil {
+			rec.awaiting[q] = true
+		}
+	}
+	m.answered(now, rec, nil)
+}
+
+// answered takes a peer off those a record awaits; when none is left, whoever
+// brought it is answered.
+func (m *Machine) answered(now time.Duration, rec *record, q *peer) {
+	if rec.awaiting == nil {
+		return
+	}
+	delete(rec.awaiting, q)
+	if len(rec.awaiting) > 0 {
+		return
+	}
+	rec.awaiting = nil
+	if rec == m.self {
+		m.confirmed = rec.version.version
+		m.emit(Event{Kind: EventConfirmed, Version: m.confirmed})
+		return
+	}
+	if rec.parent != nil && rec.parent.active != nil {
+		m.echo(rec.parent.active, rec.version)
+	}
+	rec.parent = nil
+}
+
+func (m *Machine) echo(p *path, v recordVersion) {
+	p.echoes = slices.DeleteFunc(p.echoes, func(x recordVersion) bool { return x.node == v.node })
+	p.echoes = append(p.echoes, v)
+	m.wakeControl(p)
+}
+
+// stopAwaiting gives up on the answers of a peer that is gone.
+func (m *Machine) stopAwaiting(now time.Duration, q *peer) {
+	for _, rec := range slices.Clone(m.recordList) {
+		if rec.parent == q {
+			rec.parent = nil
+		}
+		if rec.awaiting[q] {
+			m.answered(now, rec, q)
+		}
+	}
+}
+
+func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
+	rec, err := parseRecord(body)
+	if err != nil {
+		return err
+	}
+	id := rec.version.node
+	if id == m.cfg.ID {
+		if rec.version.epoch > m.cfg.Epoch {
+			return &CloseError{CodeSuperseded, "a node of our id has a higher epoch"}
+		}
+		if rec.version == m.self.version {
+			m.answered(now, m.self, p.peer)
+		}
+		return nil
+	}
+	old := m.records[id]
+	switch {
+	case old == nil && len(m.records) > m.cfg.MaxOrigins:
+		m.echo(p, rec.version)
+		return nil
+	case old == nil || rec.version.newer(old.version):
+		m.storeRecord(rec)
+		m.flood(now, rec, p.peer)
+		m.interestChanged(now)
+	case old.version.newer(rec.version):
+		m.queueRecord(p, old) // the peer is behind
+	case old.awaiting[p.peer]:
+		m.answered(now, old, p.peer)
+		m.echo(p, old.version)
+	case old.awaiting == nil || old.parent != p.peer:
+		m.echo(p, old.version) // it has to hear that we have it
+	}
+	return nil
+}
+
+// queueRecord has a record sent on a path. Versions replaced before they went
+// are not sent, and do not pile up.
+func (m *Machine) queueRecord(p *path, rec *record) {
+	if len(p.records) > 2*len(m.recordList) {
+		p.records = slices.DeleteFunc(p.records, func(r *record) bool { return m.records[r.version.node] != r })
+	}
+	p.records = append(p.records, rec)
+	m.wakeControl(p)
+}
+
+func (m *Machine) handleEcho(now time.Duration, p *path, body []byte) error {
+	r := reader{b: body}
+	v := r.recordVersion()
+	if err := r.end("echo"); err != nil {
+		return err
+	}
+	if rec := m.records[v.node]; rec != nil && rec.version == v && rec.awaiting[p.peer] {
+		m.answered(now, rec, p.peer)
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// judge decides what a fresh entry means for every peer: a batch that nobody
+// behind a link wants is passed over at once, the others wait for their
+// stream.
+func (m *Machine) judge(l *log, e *entry) {
+	for _, c := range l.cursors {
+		if c.inert || c.next >= e.last {
+			continue
+		}
+		if c.next == e.first-1 && c.next >= l.base && !m.owes(c, e) {
+			c.next = e.last
+			m.tellSkipLater(c)
+			continue
+		}
+		m.enqueue(c)
+	}
+}
+
+// owes says whether the entry, or word of its loss, has to reach the peer.
+func (m *Machine) owes(c *cursor, e *entry) bool {
+	switch e.kind {
+	case entryBatch:
+		return m.wants(c.peer, e.batch)
+	case entrySkip:
+		return e.last <= c.joined
+	}
+	return true
+}
+
+// enqueue lets a cursor take its turn on its stream, if it has anything to say.
+func (m *Machine) enqueue(c *cursor) {
+	p := c.peer.active
+	if p == nil || c.inert || c.ready || !c.has() {
+		return
+	}
+	s := m.streamOf(p, c.log.id.Lane)
+	c.ready = true
+	s.queue.push(c)
+	if !s.woken {
+		s.woken = true
+		m.emit(Event{Kind: EventData, Path: p.info.ID, Lane: c.log.id.Lane})
+	}
+}
+
+// has says whether there is anything to send, or to look at.
+func (c *cursor) has() bool {
+	l := c.log
+	if c.next < l.have {
+		return c.unacked < c.window() || c.next < l.base
+	}
+	return c.flushSkip && c.prev < c.next || c.owesFin()
+}
+
+// owesFin says whether the peer knows the log and not yet that it has ended.
+func (c *cursor) owesFin() bool {
+	return c.log.finished && !c.toldFin && c.next >= c.log.last && (c.started || c.peer.remote[c.log.id] != nil)
+}
+
+func (m *Machine) streamOf(p *path, lane uint8) *stream {
+	if p.out[lane] == nil {
+		p.out[lane] = &stream{aliases: newAliases()}
+	}
+	return p.out[lane]
+}
+
+func (m *Machine) clearQueues(p *path) {
+	for _, s := range p.out {
+		if s == nil {
+			continue
+		}
+		for s.queue.len() > 0 {
+			(*s.queue.at(0)).ready = false
+			s.queue.pop()
+		}
+	}
+}
+
+// PollData appends the next frame of a data stream to dst, but for the batch that
+// ends it: those bytes are shared with the log and must not be changed. It
+// returns dst unchanged if there is nothing to send until the next EventData.
+func (m *Machine) PollData(now time.Duration, id PathID, lane uint8, dst []byte) ([]byte, *codec.Batch) {
+	m.now = now
+	p := m.paths[id]
+	if p == nil || p.out[lane] == nil {
+		return dst, nil
+	}
+	s := p.out[lane]
+	for s.queue.len() > 0 {
+		c := *s.queue.at(0)
+		s.queue.pop()
+		c.ready = false
+		before := len(dst)
+		var batch *codec.Batch
+		dst, batch = m.nextFrame(now, p, s, c, dst)
+		if len(dst) == before {
+			continue
+		}
+		if c.has() { // the others take their turn first
+			c.ready = true
+			s.queue.push(c)
+		}
+		return dst, batch
+	}
+	s.woken = false
+	return dst, nil
+}
+
+// nextFrame appends what the cursor has to say, if anything.
+func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, dst []byte) ([]byte, *codec.Batch) {
+	if !s.opened {
+		s.opened = true
+		dst = appendFrame(dst, frameOpen, []byte{c.log.id.Lane})
+	}
+	if s, ok := c.nextLost(); ok && s.first <= c.log.base {
+		dst = m.start(p, c, dst)
+		return m.absent(p, c, s, dst), nil
+	}
+	if c.next < c.log.base {
+		c.next = c.log.base // the rest was skipped, or is there
+	}
+	for e := c.log.at(c.next); e != nil; e = c.log.at(c.next) {
+		if !m.owes(c, e) {
+			c.next = e.last
+			continue
+		}
+		if e.kind != entryBatch {
+			reason := e.reason
+			if e.kind == entrySkip {
+				reason = ReasonGone
+			}
+			return m.absent(p, c, span{max(e.first, c.next+1), e.last, reason}, m.start(p, c, dst)), nil
+		}
+		if e.size > int64(p.theirs.maxBatch) {
+			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, m.start(p, c, dst)), nil
+		}
+		if c.unacked >= c.window() {
+			return dst, nil
+		}
+		return m.batch(now, p, c, e, m.start(p, c, dst))
+	}
+	if c.flushSkip && c.prev < c.next {
+		c.flushSkip = false
+		return m.skip(p, c, m.start(p, c, dst)), nil
+	}
+	if c.owesFin() {
+		c.toldFin = true
+		dst = m.start(p, c, dst)
+		m.scratch = binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
+		m.scratch = binary.AppendUvarint(m.scratch, c.log.last)
+		return appendFrame(dst, frameFin, m.scratch), nil
+	}
+	if c.prev < c.next {
+		m.tellSkipLater(c)
+	}
+	return dst, nil
+}
+
+// alias is the short name of a log on its stream; a forgotten log's is used again.
+func (m *Machine) alias(p *path, l *log) uint64 {
+	return p.out[l.id.Lane].aliases.of(l)
+}
+
+// start opens the cursor's run, unless it is open.
+func (m *Machine) start(p *path, c *cursor, dst []byte) []byte {
+	if c.started {
+		return dst
+	}
+	c.started = true
+	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
+	b = appendLog(b, c.log.id)
+	b = binary.AppendUvarint(b, c.run)
+	b = binary.AppendUvarint(b, c.prev)
+	m.scratch = b
+	return appendFrame(dst, frameStart, b)
+}
+
+func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []byte) ([]byte, *codec.Batch) {
+	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
+	b = binary.AppendUvarint(b, c.prev)
+	b = binary.AppendUvarint(b, agedMillis(e.ageAt(now)))
+	m.scratch = b
+	dst = binary.AppendUvarint(dst, uint64(1+len(b)+len(e.batch.Bytes())))
+	dst = append(dst, frameBatch)
+	dst = append(dst, b...)
+	c.sent(e)
+	c.flushSkip = false
+	c.peer.sent.add(e.batch)
+	return dst, e.batch
+}
+
+func (m *Machine) skip(p *path, c *cursor, dst []byte) []byte {
+	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
+	b = binary.AppendUvarint(b, c.prev)
+	b = binary.AppendUvarint(b, c.next)
+	m.scratch = b
+	c.prev = c.next
+	return appendFrame(dst, frameSkip, b)
+}
+
+func (m *Machine) absent(p *path, c *cursor, s span, dst []byte) []byte {
+	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
+	b = binary.AppendUvarint(b, c.prev)
+	b = binary.AppendUvarint(b, s.first)
+	b = binary.AppendUvarint(b, s.last)
+	b = append(b, byte(s.reason))
+	m.scratch = b
+	if s.last > c.log.base {
+		// An entry that is itself a hole: remembered until the peer has passed it.
+		c.addLost(s)
+	}
+	c.next, c.prev = s.last, s.last
+	return appendFrame(dst, frameAbsent, b)
+}
+
+// tellSkipLater has a skip at the end of a run told within AckInterval; one
+// that is followed by a batch rides on that (§8.5).
+func (m *Machine) tellSkipLater(c *cursor) {
+	if p := c.peer.active; p != nil {
+		m.timers.lower(&p.skipTimer, m.now+m.cfg.AckInterval)
+	}
+}
+
+func (m *Machine) flushSkips(p *path) {
+	for _, l := range m.logList {
+		if c := p.peer.cursors[l]; c != nil && c.prev < c.next && c.next <= l.have {
+			c.flushSkip = true
+			m.enqueue(c)
+		}
+	}
+}

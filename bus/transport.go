@@ -1,0 +1,96 @@
+package bus
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Transport dials and accepts authenticated connections for one node. It moves
+// bytes over reliable, ordered streams and knows nothing of events.
+//
+// A Transport belongs to the Node it is given to in [Config]; the node closes it.
+// All methods may be called concurrently.
+type Transport interface {
+	// Scheme is the URL scheme the transport answers to, such as "quic".
+	Scheme() string
+
+	// ID is the node id this transport proves to its peers.
+	ID() uuid.UUID
+
+	// Dial connects to addr (host:port) and returns once both sides have proved
+	// who they are. A want other than [uuid.Nil] is the only id accepted; any other peer ends
+	// the attempt. A refusal by either side is a *[PeerError] with its
+	// [CloseCode]. Dial ends with ctx.
+	Dial(ctx context.Context, addr string, want uuid.UUID) (Conn, error)
+
+	// Listen accepts connections on addr (host:port; port 0 picks one).
+	Listen(ctx context.Context, addr string) (Listener, error)
+
+	// Close releases what the connections and listeners share, such as a
+	// socket. The node closes those first.
+	Close() error
+}
+
+// Listener accepts the connections of one listening address.
+type Listener interface {
+	// Accept returns the next connection whose peer has proved who it is. A peer
+	// that fails to is not reported as an error here. Accept returns an error
+	// wrapping [net.ErrClosed] once the listener is closed, and ends with ctx.
+	Accept(ctx context.Context) (Conn, error)
+	Addr() net.Addr
+	// Close stops accepting. Connections already accepted go on.
+	Close() error
+}
+
+// Conn is one authenticated connection to a peer. All methods may be called
+// concurrently.
+type Conn interface {
+	// OpenStream opens a stream in both directions. It waits while the peer
+	// allows no more streams. The peer sees the stream once something is written.
+	OpenStream(ctx context.Context) (Stream, error)
+	// AcceptStream returns the next stream the peer opened.
+	AcceptStream(ctx context.Context) (Stream, error)
+	// Peer is the id the peer's certificate proves.
+	Peer() uuid.UUID
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+	// Context is done when the connection is gone; its cause says why, as a
+	// *[PeerError] if a side closed it with a code.
+	Context() context.Context
+	// CloseWithCode ends the connection and every stream at once. The peer
+	// learns code and reason if it can still be reached. Later calls do nothing.
+	CloseWithCode(code CloseCode, reason string) error
+}
+
+// Stream is a reliable, ordered stream of bytes in both directions. One
+// goroutine may read while another writes; CloseWrite belongs to the writer.
+// Reset and the deadlines may be called from anywhere.
+type Stream interface {
+	io.Reader
+	io.Writer
+	// CloseWrite ends our direction: the peer reads io.EOF after the last byte.
+	CloseWrite() error
+	// Reset abandons both directions at once and unblocks both sides.
+	Reset(code CloseCode)
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+}
+
+// TimeoutSetter is implemented by transports that notice a silent peer by
+// themselves. A Node calls SetTimeout once with [Config].Timeout, before it dials or
+// listens.
+type TimeoutSetter interface {
+	SetTimeout(d time.Duration)
+}
+
+// Prioritizer is implemented by streams that can be served before others of
+// their connection; the node gives its control stream the highest priority.
+type Prioritizer interface {
+	// SetPriority orders the streams of a connection: lower urgency is served first
+	// (RFC 9218: 0 to 7, 3 by default).
+	SetPriority(urgency uint8)
+}
