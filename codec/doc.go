@@ -1,0 +1,25 @@
+// Package codec is the byte format of events: how they are laid out in batches,
+// how batches are compressed, and how values become payloads.
+//
+// A [Batch] is an immutable run of consecutive events of one log. It is built and
+// sealed once, by its origin, and from then on stored, sent and relayed as the
+// same bytes. Its header is readable without touching its body, so a relay
+// decodes nothing else.
+//
+//	Builder ──Take──▶ Unsealed ──Seal(Compressor)──▶ Batch ──Bytes──▶ the network
+//	                                                                      │
+//	Event ◀──Next── Reader ◀──Open── Batch ◀───────ParseBatch─────────────┘
+//
+// Nothing here copies what it can point into: topics, headers and payloads of an
+// [Event] are views of the batch they came in. Batches are never reused, so the
+// views stay valid for as long as they are held, and hold the batch with them.
+//
+// Parsers take bytes from strangers. They never panic, never allocate in
+// proportion to a declared size they have not compared with what has arrived, and
+// answer anything that is not well formed with an error that wraps [ErrMalformed].
+//
+// Payloads are made of values by [AppendArgs] and read back by [DecodeArgs], or
+// in one type by a [Codec].
+//
+// WIRE.md in this directory specifies every byte.
+package codec
