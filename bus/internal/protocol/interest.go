@@ -51,8 +51,9 @@ func (m *Machine) behindOf(q *peer) []*record {
 	return q.behind
 }
 
-// walk lists the records of the nodes reachable from one, over links that both
-// ends report.
+// walk lists the records of the nodes reachable from one, over links that the
+// nearer end reports: it is the one that owes them what comes from here, and says in the
+// same version of its record that a link is gone and what it keeps for who was there.
 func (m *Machine) walk(from uuid.UUID, seen map[uuid.UUID]bool) []*record {
 	list := []*record{}
 	next := []uuid.UUID{from}
@@ -65,7 +66,7 @@ func (m *Machine) walk(from uuid.UUID, seen map[uuid.UUID]bool) []*record {
 		}
 		list = append(list, rec)
 		for _, id := range rec.neighbours {
-			if other := m.records[id]; !seen[id] && other != nil && slices.Contains(other.neighbours, rec.version.node) {
+			if !seen[id] {
 				seen[id] = true
 				next = append(next, id)
 			}
@@ -133,7 +134,7 @@ func (m *Machine) wantsTopicAway(q *peer, name string) bool {
 	return q.retained == nil || m.wantsTopic(q, name)
 }
 
-// isReachable says whether a node can be reached over links that both ends report.
+// isReachable says whether a node can be reached.
 func (m *Machine) isReachable(id uuid.UUID) bool {
 	if m.reach == nil {
 		m.reach = map[uuid.UUID]bool{m.cfg.ID: true}

@@ -30,6 +30,7 @@ type Machine struct {
 	records    map[uuid.UUID]*record
 	recordList []*record
 	self       *record
+	stored     uint64   // records, ever
 	patterns   []string // of the local subscriptions
 	confirmed  uint64   // the version of our record that every node reachable has
 	reachable  bool     // the reachable nodes below are current
@@ -205,6 +206,13 @@ func (m *Machine) emit(e Event) { m.events.push(e) }
 func (m *Machine) Retained(lane uint8) (events, bytes int64) {
 	l := m.own[lane]
 	return l.events, l.bytes
+}
+
+// Held is what connected peers keep a log of our own from letting go of, in
+// events and bytes: what an emitter has to wait for once it is too much.
+func (m *Machine) Held(lane uint8) (events, bytes int64) {
+	l := m.own[lane]
+	return l.liveEvents, l.liveBytes
 }
 
 // Stats returns the counters.

@@ -24,9 +24,10 @@ type path struct {
 	info    PathInfo
 	peer    *peer // nil until the hello
 	theirs  hello
-	greeted bool // our hello and snapshot were queued
-	up      bool // the peer's snapshot is complete
-	crossed bool // a vector came after that: the peer has ours, too
+	greeted bool   // our hello and snapshot were queued
+	stored  uint64 // the newest record in that snapshot
+	up      bool   // the peer's snapshot is complete
+	crossed bool   // a vector came after that: the peer has ours, too
 	closing bool
 
 	woken       bool
@@ -95,6 +96,7 @@ func (m *Machine) AddPath(now time.Duration, info PathInfo) {
 func (m *Machine) greet(p *path) {
 	p.greeted, p.sayHello, p.sayReady, p.vectorDue = true, true, true, true
 	p.records = append(p.records[:0], m.recordList...)
+	p.stored = m.stored
 	for _, l := range m.logList {
 		m.markVector(p, l)
 	}
@@ -145,6 +147,12 @@ func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
 	m.adopt(now, p)
 	if !p.greeted {
 		m.greet(p)
+		return nil
+	}
+	for _, rec := range m.recordList { // nothing was flooded here between our greeting and now
+		if rec.stamp > p.stored {
+			m.queueRecord(p, rec)
+		}
 	}
 	return nil
 }

@@ -96,8 +96,10 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 		i, _ := slices.BinarySearchFunc(m.peerList, q, func(a, b *peer) int { return bytes.Compare(a.id[:], b.id[:]) })
 		m.peerList = slices.Insert(m.peerList, i, q)
 		m.claimPledges(q, p)
+	} else if p.info.Dialed && m.removePledge(p.info.Link) != nil {
+		m.settleAll(now) // what the link was owed, the peer is owed already
 	}
-	if h.epoch > q.epoch {
+	if h.epoch != q.epoch {
 		// A restarted receiver resumes at what it had done, which floor holds.
 		q.epoch = h.epoch
 		clear(q.remote)
@@ -253,4 +255,23 @@ func (m *Machine) forgetPeer(now time.Duration, q *peer) {
 	m.emit(Event{Kind: EventForget, Peer: q.id})
 	m.settleAll(now)
 	m.topologyChanged(now)
+}
+
+// Connected lists the ids of the connected peers, in order.
+func (m *Machine) Connected() []uuid.UUID {
+	var list []uuid.UUID
+	for _, q := range m.peerList {
+		if q.active != nil {
+			list = append(list, q.id)
+		}
+	}
+	return list
+}
+
+// ActivePath is the path that carries a peer's data, or 0.
+func (m *Machine) ActivePath(id uuid.UUID) PathID {
+	if q := m.peers[id]; q != nil && q.active != nil {
+		return q.active.info.ID
+	}
+	return 0
 }

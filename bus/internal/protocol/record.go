@@ -40,6 +40,7 @@ type record struct {
 	neighbours []uuid.UUID
 	patterns   []string
 
+	stamp    uint64 // orders what was stored here
 	set      *topic.Set[struct{}]
 	parent   *peer          // who brought this version first: it gets our echo
 	awaiting map[*peer]bool // who has not answered it yet
@@ -124,6 +125,8 @@ func (m *Machine) storeRecord(rec *record) {
 		m.recordList = append(m.recordList, rec)
 	}
 	m.records[id] = rec
+	m.stored++
+	rec.stamp = m.stored
 	if id == m.cfg.ID {
 		m.self = rec
 	}
@@ -136,18 +139,11 @@ func (m *Machine) flood(now time.Duration, rec *record, from *peer) {
 	rec.parent = from
 	rec.awaiting = make(map[*peer]bool)
 	for _, q := range m.peerList {
-		if q == from {
-			continue
-		}
-		for _, p := range q.paths {
-			if p.greeted {
-				m.queueRecord(p, rec)
-			}
-		}
-		if q.active != nil {
+		if q != from && q.active != nil {
 			rec.awaiting[q] = true
 		}
 	}
+	m.forward(rec, from)
 	m.answered(now, rec, nil)
 }
 
@@ -215,6 +211,12 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 		m.storeRecord(rec)
 		m.flood(now, rec, p.peer)
 		m.interestChanged(now)
+	case old.version == rec.version && old.lostAt > 0:
+		// Out of reach until now: those behind us may have dropped it.
+		old.lostAt = 0
+		m.answered(now, old, p.peer)
+		m.echo(p, old.version)
+		m.forward(old, p.peer)
 	case old.version.newer(rec.version):
 		m.queueRecord(p, old) // the peer is behind
 	case old.awaiting[p.peer]:
@@ -226,9 +228,26 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 	return nil
 }
 
+// forward sends a record on to every peer but the one it came from.
+func (m *Machine) forward(rec *record, from *peer) {
+	for _, q := range m.peerList {
+		if q == from {
+			continue
+		}
+		for _, p := range q.paths {
+			if p.greeted {
+				m.queueRecord(p, rec)
+			}
+		}
+	}
+}
+
 // queueRecord has a record sent on a path. Versions replaced before they went
 // are not sent, and do not pile up.
 func (m *Machine) queueRecord(p *path, rec *record) {
+	if slices.Contains(p.records, rec) {
+		return
+	}
 	if len(p.records) > 2*len(m.recordList) {
 		p.records = slices.DeleteFunc(p.records, func(r *record) bool { return m.records[r.version.node] != r })
 	}

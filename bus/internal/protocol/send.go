@@ -146,7 +146,7 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 		}
 		return m.batch(now, p, c, e, m.start(p, c, dst))
 	}
-	if c.flushSkip && c.prev < c.next {
+	if c.prev < c.next && (c.flushSkip || c.owesFin()) {
 		c.flushSkip = false
 		return m.skip(p, c, m.start(p, c, dst)), nil
 	}

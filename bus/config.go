@@ -1,0 +1,196 @@
+package bus
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/bus/internal/protocol"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// Overflow says what happens when connected peers lag behind a full buffer. A
+// peer that is not connected never blocks anyone: for it the oldest events are
+// dropped, and it is told which.
+type Overflow uint8
+
+// The overflow policies.
+const (
+	Block      Overflow = iota // Emit waits under its context; after BlockTimeout without progress the laggard drops
+	DropOldest                 // the oldest events are dropped
+	Reject                     // Emit returns ErrBufferFull
+	Disconnect                 // the laggard is disconnected, and owed what the buffer can keep
+)
+
+// Config describes a node. Its zero value but for Transports is ready to use;
+// each field's comment has its default. New never changes the caller's copy.
+type Config struct {
+	// ID is the node's id. It has to equal that of every transport, which the
+	// transport's certificate proves; by default it is taken from there.
+	ID uuid.UUID
+	// Name is shown to people beside the id; it need not be unique. At most 255 bytes.
+	Name string
+	// Channel separates buses that could reach each other: peers have to agree
+	// on it, or the connection is refused. At most 255 bytes.
+	Channel string
+	// Transports connect the node, at least one. A URL's scheme selects one; a bare
+	// host:port means the first. The node owns and closes them.
+	Transports []Transport
+
+	// Timeout is how long a peer may be silent before its connection counts as
+	// dead. Default 60 s, at least 100 ms.
+	Timeout time.Duration
+	// AckInterval is the longest an acknowledgement waits; they go sooner by
+	// count and bytes. Default 1 s.
+	AckInterval time.Duration
+	// MaxPeers is how many connected peers are accepted. Default 1,000.
+	MaxPeers int
+	// MaxOrigins is how many logs of other nodes are kept. Default 4,096.
+	MaxOrigins int
+
+	// BufferMax bounds the events kept per origin and lane for peers that lag or
+	// are away. Default 65,536.
+	BufferMax int
+	// BufferBytes bounds the same in bytes. Default 64 MiB.
+	BufferBytes int64
+	// BufferTimeout is the age at which a kept event is dropped, and an absent
+	// peer forgotten. Default 15 min.
+	BufferTimeout time.Duration
+	// Overflow says what happens when connected peers lag behind a full buffer. Default Block.
+	Overflow Overflow
+	// BlockTimeout is how long Block waits for a laggard that makes no progress at
+	// all. Default 10 s.
+	BlockTimeout time.Duration
+	// ReceiveBytes bounds the bytes of other nodes' events that wait for local
+	// handlers or for peers further on, beyond 64 KiB for each origin and lane. Default 256 MiB.
+	ReceiveBytes int64
+
+	// Lanes is the number of independent ordered logs this node's events are
+	// spread over by key, 1 to 64. Default 1: one total order.
+	Lanes int
+	// MaxEvent is the size in bytes of the largest event, payload and headers
+	// together. Default 16 MiB, at most 1 GiB. Peers with a smaller one miss larger events, and are told.
+	MaxEvent int
+	// Encoding is how the values of Emit are encoded. Default JSON.
+	Encoding codec.Encoding
+	// Compression of this node's batches. Default codec.Adaptive.
+	Compression codec.Mode
+
+	// Logger gets what an operator should know. Default: nothing is logged.
+	Logger *slog.Logger
+}
+
+const batchOverhead = codec.MaxHeaders + 4<<10 // room for a batch's header around its largest event
+
+func (c Config) withDefaults() Config {
+	fill(&c.Timeout, 60*time.Second)
+	fill(&c.AckInterval, time.Second)
+	fill(&c.MaxPeers, 1000)
+	fill(&c.MaxOrigins, 4096)
+	fill(&c.BufferMax, 65536)
+	fill(&c.BufferBytes, 64<<20)
+	fill(&c.BufferTimeout, 15*time.Minute)
+	fill(&c.BlockTimeout, 10*time.Second)
+	fill(&c.ReceiveBytes, 256<<20)
+	fill(&c.Lanes, 1)
+	fill(&c.MaxEvent, 16<<20)
+	fill(&c.Encoding, codec.EncodingJSON)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.ID == uuid.Nil && len(c.Transports) > 0 && c.Transports[0] != nil {
+		c.ID = c.Transports[0].ID()
+	}
+	return c
+}
+
+// fill sets a field that was left at zero.
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// validate checks a configuration whose defaults are filled in.
+func (c Config) validate() error {
+	if err := c.validateTransports(); err != nil {
+		return err
+	}
+	type bound struct {
+		field    string
+		value    int64
+		min, max int64
+	}
+	for _, b := range []bound{
+		{"MaxPeers", int64(c.MaxPeers), 1, 1 << 20},
+		{"MaxOrigins", int64(c.MaxOrigins), 1, 1 << 20},
+		{"BufferMax", int64(c.BufferMax), 1, math.MaxInt32},
+		{"BufferBytes", c.BufferBytes, 1, math.MaxInt64},
+		{"ReceiveBytes", c.ReceiveBytes, 1, math.MaxInt64},
+		{"Lanes", int64(c.Lanes), 1, codec.MaxLane + 1},
+		{"MaxEvent", int64(c.MaxEvent), 1, 1 << 30},
+		{"Overflow", int64(c.Overflow), 0, int64(Disconnect)},
+		{"Encoding", int64(c.Encoding), int64(codec.EncodingJSON), int64(codec.EncodingCBOR)},
+		{"Compression", int64(c.Compression), 0, int64(codec.Zstd)},
+	} {
+		if b.value < b.min || b.value > b.max {
+			return &ConfigError{b.field, fmt.Sprintf("%d is not from %d to %d", b.value, b.min, b.max)}
+		}
+	}
+	type pace struct {
+		field      string
+		value, min time.Duration
+	}
+	for _, p := range []pace{
+		{"Timeout", c.Timeout, 100 * time.Millisecond},
+		{"AckInterval", c.AckInterval, time.Millisecond},
+		{"BufferTimeout", c.BufferTimeout, time.Millisecond},
+		{"BlockTimeout", c.BlockTimeout, time.Millisecond},
+	} {
+		if p.value < p.min || p.value > 366*24*time.Hour {
+			return &ConfigError{p.field, fmt.Sprintf("%v is not from %v to a year", p.value, p.min)}
+		}
+	}
+	for field, text := range map[string]string{"Name": c.Name, "Channel": c.Channel} {
+		if len(text) > 255 || !utf8.ValidString(text) {
+			return &ConfigError{field, "has to be UTF-8 of at most 255 bytes"}
+		}
+	}
+	return nil
+}
+
+func (c Config) validateTransports() error {
+	if len(c.Transports) == 0 {
+		return &ConfigError{"Transports", "at least one is needed, such as quictransport.New(...)"}
+	}
+	schemes := make(map[string]bool)
+	for i, t := range c.Transports {
+		switch {
+		case t == nil:
+			return &ConfigError{"Transports", fmt.Sprintf("number %d is nil", i)}
+		case schemes[t.Scheme()]:
+			return &ConfigError{"Transports", fmt.Sprintf("two for the scheme %q", t.Scheme())}
+		case t.ID() == uuid.Nil:
+			return &ConfigError{"Transports", fmt.Sprintf("the one for %q has no identity", t.Scheme())}
+		case t.ID() != c.ID:
+			return &ConfigError{"ID", fmt.Sprintf("%s, but the certificate of the transport for %q is of %s", c.ID, t.Scheme(), t.ID())}
+		}
+		schemes[t.Scheme()] = true
+	}
+	return nil
+}
+
+// protocol is the part of the configuration that the state machine needs.
+func (c Config) protocol(epoch uint64) protocol.Config {
+	return protocol.Config{
+		ID: c.ID, Epoch: epoch, Name: c.Name, Channel: c.Channel, Lanes: c.Lanes,
+		MaxPeers: c.MaxPeers, MaxOrigins: c.MaxOrigins, MaxBatch: max(c.MaxEvent+batchOverhead, 2*batchTarget),
+		BufferMax: c.BufferMax, BufferBytes: c.BufferBytes, BufferTimeout: c.BufferTimeout,
+		Overflow: protocol.Overflow(c.Overflow), BlockTimeout: c.BlockTimeout, ReceiveBytes: c.ReceiveBytes,
+		Timeout: c.Timeout, AckInterval: c.AckInterval, HelloTimeout: helloTimeout,
+	}
+}

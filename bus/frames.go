@@ -1,0 +1,59 @@
+package bus
+
+import (
+	"bufio"
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// frameReader takes frames off a stream (PROTOCOL.md §4).
+type frameReader struct {
+	r     *bufio.Reader
+	limit int
+}
+
+// next reads a frame into buf, which it grows as the bytes arrive: a length that a peer only
+// declares costs no memory. io.EOF means the stream ended between frames.
+func (f frameReader) next(buf []byte) (kind byte, body []byte, err error) {
+	n, err := binary.ReadUvarint(f.r)
+	if err != nil {
+		return 0, nil, err
+	}
+	if n == 0 || n > uint64(f.limit) {
+		return 0, nil, &PeerError{Code: CloseViolation, Reason: fmt.Sprintf("a frame of %d bytes, at most %d are allowed", n, f.limit)}
+	}
+	if kind, err = f.r.ReadByte(); err != nil {
+		return 0, nil, unexpected(err)
+	}
+	body, err = readFull(f.r, buf[:0], int(n)-1)
+	return kind, body, err
+}
+
+// readFull appends n bytes to buf.
+func readFull(r io.Reader, buf []byte, n int) ([]byte, error) {
+	const chunk = 256 << 10
+	for n > 0 {
+		k := min(n, chunk+len(buf)) // what is declared may be twice what has come
+		if cap(buf)-len(buf) < k {
+			grown := make([]byte, len(buf), len(buf)+k)
+			copy(grown, buf)
+			buf = grown
+		}
+		part := buf[len(buf) : len(buf)+k]
+		if _, err := io.ReadFull(r, part); err != nil {
+			return nil, unexpected(err)
+		}
+		buf = buf[:len(buf)+k]
+		n -= k
+	}
+	return buf, nil
+}
+
+// unexpected is the error of a stream that ended inside a frame.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

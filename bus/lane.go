@@ -1,0 +1,258 @@
+package bus
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/verbose-bus/verbose/bus/internal/protocol"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+const (
+	batchTarget = 64 << 10 // bytes at which an open batch is sealed
+	// lingerBusy bounds how long an event waits while every sender is busy: a sender that
+	// is stuck must not hold back the others.
+	lingerBusy = time.Millisecond
+	// lingerIdle is the same while nobody listens: the batch is only kept.
+	lingerIdle = 100 * time.Millisecond
+	maxHeard   = 1024 // topics a lane remembers the interest in
+)
+
+// lane is one of this node's own logs on the emitter's side: the open batch, and
+// the room there is for more.
+//
+// A batch is sealed when the first sender is ready for more, when it is full, or after a
+// millisecond. An idle bus seals at once, so batching adds no waiting; a busy one
+// seals at the pace of its senders, so batches grow with the load.
+type lane struct {
+	node  *Node
+	index uint8
+
+	// busy counts senders of this lane that will come back for more by themselves.
+	busy atomic.Int32
+	// What connected peers hold of the log, as the machine last said.
+	heldEvents, heldBytes atomic.Int64
+
+	mu      sync.Mutex // guards what follows, for a few dozen nanoseconds an event
+	builder *codec.Builder
+	plain   bool // the open batch is not to be compressed
+	sealing int  // events taken out and not yet in the log
+	room    chan struct{}
+	closed  bool
+	linger  *time.Timer
+	waiting bool // linger is running
+	valid   string
+	heard   map[string]bool
+	gen     uint64 // of heard
+
+	sealMu     sync.Mutex // orders sealing, which may compress
+	compressor *codec.Compressor
+}
+
+func newLane(n *Node, index uint8, epoch uint64) *lane {
+	l := &lane{
+		node: n, index: index,
+		builder:    codec.NewBuilder(codec.LogID{Node: n.cfg.ID, Epoch: epoch, Lane: index}, 1),
+		compressor: codec.NewCompressor(n.cfg.Compression),
+		heard:      make(map[string]bool),
+	}
+	l.linger = time.AfterFunc(time.Hour, func() {
+		l.mu.Lock()
+		l.waiting = false
+		l.mu.Unlock()
+		l.flush()
+	})
+	l.linger.Stop()
+	return l
+}
+
+// draft is a message whose payload is encoded.
+type draft struct {
+	topic    string
+	encoding codec.Encoding
+	headers  []codec.Header
+	payload  []byte
+	plain    bool
+}
+
+// emit appends an event to the open batch. It waits for room as the overflow
+// policy says.
+func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
+	size := len(d.payload) + codec.EventOverhead
+	if len(d.headers) > 0 {
+		size += codec.HeadersSize(d.headers)
+	}
+	for {
+		l.mu.Lock()
+		if l.closed {
+			l.mu.Unlock()
+			return 0, ErrClosed
+		}
+		if l.valid != d.topic {
+			if err := l.checkTopic(d.topic); err != nil {
+				l.mu.Unlock()
+				return 0, err
+			}
+		}
+		open := l.builder.Count()
+		if open > 0 && !l.fits(d, size) {
+			l.mu.Unlock()
+			l.flush()
+			continue
+		}
+		if l.full() {
+			if open > 0 {
+				l.mu.Unlock()
+				l.flush() // what is sealed may be dropped for those who are away
+				continue
+			}
+			room := l.roomChan()
+			l.mu.Unlock()
+			if err := l.wait(ctx, room); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		break
+	}
+	seq = l.builder.Next()
+	l.plain = d.plain
+	l.builder.Append(d.topic, d.encoding, time.Now().UnixMicro(), d.headers, d.payload)
+	full := l.builder.Size() >= batchTarget
+	heard := full || l.isHeard(d.topic)
+	now := full || heard && l.busy.Load() == 0
+	if !now && !l.waiting {
+		l.waiting = true
+		if heard {
+			l.linger.Reset(lingerBusy)
+		} else {
+			l.linger.Reset(lingerIdle)
+		}
+	}
+	l.mu.Unlock()
+	if now {
+		l.flush()
+	}
+	return seq, nil
+}
+
+// fits says whether the event can join the open batch.
+func (l *lane) fits(d draft, size int) bool {
+	return l.plain == d.plain && l.builder.Size()+size <= 2*batchTarget && l.builder.Fits(d.topic) &&
+		l.builder.Count() < max(1, l.node.cfg.BufferMax/4)
+}
+
+// full says whether an event more would be past the bounds that connected peers
+// may make us keep.
+func (l *lane) full() bool {
+	if p := l.node.cfg.Overflow; p == DropOldest || p == Disconnect {
+		return false
+	}
+	return l.heldEvents.Load()+int64(l.sealing+l.builder.Count()) >= int64(l.node.cfg.BufferMax) ||
+		l.heldBytes.Load()+int64(l.builder.Size()) >= l.node.cfg.BufferBytes
+}
+
+// wait blocks until there may be room.
+func (l *lane) wait(ctx context.Context, room chan struct{}) error {
+	switch {
+	case l.node.cfg.Overflow == Reject:
+		return ErrBufferFull
+	case ctx.Value(handlerKey{}) == l.node:
+		return ErrWouldBlock
+	}
+	l.node.engine.do(func(m *protocol.Machine, now time.Duration) { m.Wait(now, l.index) })
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-l.node.closing:
+		return ErrClosed
+	}
+}
+
+func (l *lane) roomChan() chan struct{} {
+	if l.room == nil {
+		l.room = make(chan struct{})
+	}
+	return l.room
+}
+
+func (l *lane) setHeld(events, bytes int64) {
+	l.heldEvents.Store(events)
+	l.heldBytes.Store(bytes)
+}
+
+// roomAgain wakes the emitters that wait.
+func (l *lane) roomAgain() {
+	l.mu.Lock()
+	if l.room != nil {
+		close(l.room)
+		l.room = nil
+	}
+	l.mu.Unlock()
+}
+
+// isHeard says whether someone who can be reached listens for the topic.
+func (l *lane) isHeard(name string) bool {
+	if gen := l.node.engine.gen.Load(); gen != l.gen || len(l.heard) >= maxHeard {
+		clear(l.heard)
+		l.gen = gen
+	}
+	heard, ok := l.heard[name]
+	if !ok {
+		heard = l.node.engine.heard(name)
+		l.heard[name] = heard
+	}
+	return heard
+}
+
+// flush seals the open batch and hands it to the machine.
+func (l *lane) flush() {
+	l.sealMu.Lock()
+	defer l.sealMu.Unlock()
+	l.mu.Lock()
+	unsealed := l.builder.Take()
+	l.sealing = unsealed.Count()
+	compressor := l.compressor
+	if l.plain {
+		compressor = nil
+	}
+	l.mu.Unlock()
+	if unsealed.Count() == 0 {
+		return
+	}
+	b := unsealed.Seal(compressor)
+	l.node.engine.append(l, b)
+	l.mu.Lock()
+	l.sealing = 0
+	l.mu.Unlock()
+}
+
+// append adds a sealed batch to its log.
+func (e *engine) append(l *lane, b *codec.Batch) {
+	t := todos.Get().(*todo)
+	e.mu.Lock()
+	e.m.Append(e.now(), b)
+	l.setHeld(e.m.Held(l.index))
+	e.collect(t)
+	e.mu.Unlock()
+	e.act(t)
+}
+
+// open says whether events wait to be sealed.
+func (l *lane) open() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.builder.Count() > 0
+}
+
+func (l *lane) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.linger.Stop()
+	l.mu.Unlock()
+	l.flush()
+}

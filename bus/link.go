@@ -1,0 +1,244 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/bus/internal/protocol"
+)
+
+const (
+	backoffFirst   = 100 * time.Millisecond
+	backoffMost    = 5 * time.Second
+	backoffRefused = 5 * time.Second // the least wait after a refusal
+)
+
+// Link is the wish to stay connected to an address. It connects, and connects
+// again after each loss, until it or its node is closed.
+type Link struct {
+	node      *Node
+	id        protocol.LinkID
+	url       string
+	transport Transport
+	pref      uint8
+	addr      string
+	want      uuid.UUID
+	ctx       context.Context
+	cancel    context.CancelCauseFunc
+	ended     chan struct{}
+
+	mu    sync.Mutex
+	path  *path
+	peer  uuid.UUID
+	state chan struct{} // closed and replaced when path or err changes
+	err   error         // why the link gave up
+}
+
+// Connect begins to connect to a URL: scheme://host:port, or host:port for the
+// first transport; scheme://id@host:port accepts that node only. It returns at once, and the link keeps
+// connecting until it is closed. Events emitted from now on are kept for the node
+// that answers.
+func (n *Node) Connect(rawURL string) (*Link, error) {
+	transport, pref, want, addr, err := n.resolve(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	l := &Link{node: n, url: rawURL, transport: transport, pref: pref, addr: addr, want: want,
+		ended: make(chan struct{}), state: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancelCause(n.ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, ErrClosed
+	}
+	n.lastLink++
+	l.id = n.lastLink
+	for _, lane := range n.lanes {
+		lane.flush() // what was emitted before is not owed to the link
+	}
+	n.engine.do(func(m *protocol.Machine, now time.Duration) { m.OpenLink(now, l.id) })
+	n.links[l] = struct{}{}
+	n.running.Add(1)
+	go l.run()
+	return l, nil
+}
+
+// resolve splits a URL.
+func (n *Node) resolve(rawURL string) (t Transport, pref uint8, want uuid.UUID, addr string, err error) {
+	scheme, rest, found := strings.Cut(rawURL, "://")
+	if !found {
+		scheme, rest = n.cfg.Transports[0].Scheme(), rawURL
+	}
+	var schemes []string
+	for i, candidate := range n.cfg.Transports {
+		if candidate.Scheme() == scheme {
+			t, pref = candidate, uint8(i)
+		}
+		schemes = append(schemes, candidate.Scheme())
+	}
+	if t == nil {
+		return nil, 0, want, "", fmt.Errorf("bus: %q: no transport for %q here; there is %s", rawURL, scheme, strings.Join(schemes, ", "))
+	}
+	u, err := url.Parse(scheme + "://" + rest)
+	if err != nil {
+		return nil, 0, want, "", fmt.Errorf("bus: %q is not an address: %w", rawURL, err)
+	}
+	if u.Path != "" || u.RawQuery != "" || u.Host == "" || u.Port() == "" {
+		return nil, 0, want, "", fmt.Errorf("bus: %q is not an address: it has to be scheme://host:port, or scheme://id@host:port", rawURL)
+	}
+	if u.User != nil {
+		if want, err = uuid.Parse(u.User.Username()); err != nil {
+			return nil, 0, want, "", fmt.Errorf("bus: %q: the node id before the @: %w", rawURL, err)
+		}
+	}
+	return t, pref, want, u.Host, nil
+}
+
+// URL is what the link connects to.
+func (l *Link) URL() string { return l.url }
+
+// Ready waits until the link is up: the peer and this node have accepted each
+// other.
+func (l *Link) Ready(ctx context.Context) (*Peer, error) {
+	for {
+		l.mu.Lock()
+		p, state, err := l.path, l.state, l.err
+		l.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+		var up chan struct{}
+		if p != nil {
+			up = p.up
+		}
+		select {
+		case <-up:
+			return &Peer{l.node, p.conn.Peer()}, nil
+		case <-state:
+		case <-l.ended:
+			return nil, ErrClosed
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// Close ends the link and its connection, politely. The peer is still owed what
+// the node's buffers keep, should it come back.
+func (l *Link) Close() error {
+	l.mu.Lock()
+	p := l.path
+	l.mu.Unlock()
+	if p != nil {
+		p.leave()
+	}
+	l.cancel(ErrClosed)
+	<-l.ended
+	return nil
+}
+
+func (l *Link) set(p *path, err error) {
+	l.mu.Lock()
+	l.path, l.err = p, err
+	close(l.state)
+	l.state = make(chan struct{})
+	l.mu.Unlock()
+}
+
+// run connects until the link is closed. Node.Close waits for it.
+func (l *Link) run() {
+	defer l.node.running.Done()
+	defer close(l.ended)
+	defer l.close()
+	failures := 0
+	for l.ctx.Err() == nil {
+		l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleConnect, URL: l.url})
+		up, err := l.once()
+		if l.ctx.Err() != nil {
+			return
+		}
+		if up {
+			failures = 0
+		}
+		if !l.pause(failures, up, err) {
+			return
+		}
+		failures++
+	}
+}
+
+func (l *Link) close() {
+	l.node.mu.Lock()
+	delete(l.node.links, l)
+	l.node.mu.Unlock()
+	l.node.engine.do(func(m *protocol.Machine, now time.Duration) { m.CloseLink(now, l.id) })
+}
+
+// once connects, and returns when the connection has ended; up says whether
+// it was accepted.
+func (l *Link) once() (up bool, err error) {
+	conn, err := l.transport.Dial(l.ctx, l.addr, l.want)
+	if err != nil {
+		return false, err
+	}
+	p := newPath(l.node, conn, l, l.pref)
+	stop := context.AfterFunc(l.ctx, func() { p.cancel(context.Cause(l.ctx)) })
+	defer stop()
+	l.set(p, nil)
+	err = p.run()
+	l.set(nil, nil)
+	select {
+	case <-p.up:
+		up = true
+	default:
+	}
+	return up, err
+}
+
+// pause waits before the next attempt: not at all after the first loss of a
+// connection that was up, else exponentially longer with full jitter, and at least some
+// seconds after a refusal. It returns false if there is to be no other.
+func (l *Link) pause(failures int, up bool, err error) bool {
+	var peer *PeerError
+	wait := time.Duration(0)
+	if !up || failures > 0 {
+		wait = rand.N(min(backoffMost, backoffFirst<<min(failures, 10)))
+	}
+	if errors.As(err, &peer) {
+		switch peer.Code {
+		case CloseSuperseded:
+			l.node.log.Error("link ends: a newer run of this node id is connected", "url", l.url)
+			l.set(nil, err)
+			return false
+		case CloseSurplus:
+			return l.awaitLoss(peer.Peer)
+		case CloseChannel, CloseVersion, CloseUntrusted, CloseWrongID, CloseFull, CloseSelf, CloseViolation:
+			wait = backoffRefused + rand.N(backoffRefused)
+			l.node.log.Warn("connection refused", "url", l.url, "error", err, "retry", wait.Round(time.Millisecond))
+		}
+	}
+	l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleBackoff, URL: l.url, Next: time.Now().Add(wait), Err: err})
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+// awaitLoss waits until the peer, which is connected on a better path, is not connected any more.
+func (l *Link) awaitLoss(peer uuid.UUID) bool {
+	return l.node.engine.await(l.ctx.Done(), func(m *protocol.Machine, _ time.Duration) bool {
+		s, ok := m.PeerStats(peer)
+		return !ok || !s.Connected
+	})
+}

@@ -1,0 +1,91 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"net"
+)
+
+// maxGreeting is how many accepted connections may be without a hello at a time. More wait in
+// the transport, which bounds them too.
+const maxGreeting = 128
+
+// Listen accepts peers on a URL, as for Connect; port 0 picks one. It returns the address once it is
+// bound, and accepts until the node is closed.
+func (n *Node) Listen(ctx context.Context, rawURL string) (net.Addr, error) {
+	transport, pref, _, addr, err := n.resolve(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	ln, err := transport.Listen(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		ln.Close()
+		return nil, ErrClosed
+	}
+	n.listeners = append(n.listeners, ln)
+	n.running.Add(1)
+	n.mu.Unlock()
+	n.lifecycle.publish(LifecycleEvent{Kind: LifecycleListening, Local: ln.Addr(), URL: rawURL})
+	go n.accept(ln, pref, rawURL)
+	return ln.Addr(), nil
+}
+
+// accept runs every connection of a listener. Node.Close waits for it.
+func (n *Node) accept(ln Listener, pref uint8, rawURL string) {
+	defer n.running.Done()
+	slots := make(chan struct{}, maxGreeting)
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-n.ctx.Done():
+			return
+		}
+		conn, err := ln.Accept(n.ctx)
+		if err != nil {
+			if n.ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+				n.log.Error("listener failed", "url", rawURL, "error", err)
+				n.lifecycle.publish(LifecycleEvent{Kind: LifecycleListenFailed, URL: rawURL, Err: err})
+			}
+			return
+		}
+		p := newPath(n, conn, nil, pref)
+		if !n.track(p) {
+			p.cancel(ErrClosed)
+			p.closeConn()
+			return
+		}
+		over := make(chan struct{})
+		go func() { // ends with the path's goroutine below
+			select {
+			case <-p.up:
+			case <-over:
+			}
+			<-slots
+		}()
+		go func() {
+			defer n.untrack(p)
+			err := p.run()
+			close(over)
+			n.rejected(p, err)
+		}()
+	}
+}
+
+// rejected reports a connection that never became a path.
+func (n *Node) rejected(p *path, err error) {
+	select {
+	case <-p.up:
+		return
+	default:
+	}
+	if n.ctx.Err() != nil {
+		return
+	}
+	n.refusals.warn(n.log, "connection not accepted", "remote", p.conn.RemoteAddr(), "peer", p.conn.Peer(), "error", err)
+	n.lifecycle.publish(LifecycleEvent{Kind: LifecycleRejected, Peer: p.conn.Peer(), Remote: p.conn.RemoteAddr(), Err: err})
+}

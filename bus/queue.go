@@ -1,0 +1,195 @@
+package bus
+
+import (
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// queuePolicy says what a subscription's queue does when it is full.
+type queuePolicy uint8
+
+const (
+	unbounded  queuePolicy = iota // credit bounds it
+	dropOldest                    // the oldest make room
+	dropNewest                    // what comes is not let in
+)
+
+// item is what waits for a subscription: some matching events of a batch, or a gap.
+type item struct {
+	log   codec.LogID
+	batch *codec.Batch
+	gap   *GapError
+	last  uint64
+	at    int // matching events passed
+	until int // matching events to deliver, those passed included
+
+	released bool // the log was told that we are done with it
+	unheld   bool // the log never waited for it
+}
+
+func (it *item) events() int { return it.until - it.at }
+
+// missing is the gap a range of an item leaves.
+func (it *item) missing(n *Node, from, to uint64, reason Reason) *GapError {
+	return &GapError{Origin: originOf(it.log), Lane: it.log.Lane, From: from, To: to, Receiver: n.cfg.ID, Reason: reason}
+}
+
+// queue holds the items of one subscription. It is not safe for concurrent use.
+type queue struct {
+	items   []*item
+	events  int // in items
+	current *item
+	cut     map[codec.LogID]bool // logs cut off until the current item is finished
+}
+
+func (q *queue) push(it *item) {
+	q.items = append(q.items, it)
+	q.events += it.events()
+}
+
+// offer lets an item in as far as the bound allows. It says whether the log is
+// held by it, how many events were dropped, and which items were given up for it.
+func (q *queue) offer(n *Node, it *item, o onOptions) (held bool, dropped int, released []*item) {
+	if q.cut[it.log] {
+		q.pushGap(it.missing(n, it.batch.First, it.last, ReasonStalled), it.log)
+		return false, it.until, nil
+	}
+	switch room := o.bound - q.events; {
+	case o.policy == unbounded || it.until <= room:
+		q.push(it)
+		return true, 0, nil
+	case o.policy == dropNewest && room <= 0:
+		q.pushGap(it.missing(n, it.batch.First, it.last, ReasonOverflow), it.log)
+		return false, it.until, nil
+	case o.policy == dropNewest:
+		dropped = it.until - room
+		it.until = room
+		q.push(it)
+		q.pushGap(it.missing(n, it.batch.First, it.last, ReasonOverflow), it.log)
+		return true, dropped, nil
+	}
+	q.push(it)
+	for q.events > o.bound {
+		released, dropped = q.dropFront(n, q.events-o.bound, released, dropped)
+	}
+	return true, dropped, released
+}
+
+// dropFront drops up to n of the oldest events.
+func (q *queue) dropFront(n *Node, excess int, released []*item, dropped int) ([]*item, int) {
+	for i, it := range q.items {
+		if it.batch == nil {
+			continue
+		}
+		gap := it.missing(n, it.batch.First, it.last, ReasonOverflow)
+		if k := it.events(); k > excess {
+			it.at += excess
+			q.events -= excess
+			q.insertGap(i, gap, it.log)
+			return released, dropped + excess
+		}
+		k := it.events()
+		q.events -= k
+		q.items = append(q.items[:i], q.items[i+1:]...)
+		q.insertGap(i, gap, it.log)
+		return append(released, it), dropped + k
+	}
+	return released, dropped
+}
+
+// pushGap appends a gap, joined with the one before it of the same log.
+func (q *queue) pushGap(gap *GapError, log codec.LogID) { q.insertGap(len(q.items), gap, log) }
+
+// insertGap puts a gap before item i, joined with one that stands there. A
+// gap of dropped events may name some of its batch that were delivered.
+func (q *queue) insertGap(i int, gap *GapError, log codec.LogID) {
+	for j := i - 1; j >= 0 && q.items[j].gap != nil && q.items[j].unheld; j-- {
+		if g := q.items[j].gap; q.items[j].log == log && g.Reason == gap.Reason {
+			g.From, g.To = min(g.From, gap.From), max(g.To, gap.To)
+			return
+		}
+	}
+	it := &item{log: log, gap: gap, last: gap.To, unheld: true}
+	q.items = append(q.items, nil)
+	copy(q.items[i+1:], q.items[i:])
+	q.items[i] = it
+}
+
+// take makes the oldest item the current one.
+func (q *queue) take() *item {
+	if len(q.items) == 0 {
+		return nil
+	}
+	it := q.items[0]
+	q.items[0] = nil
+	q.items = q.items[1:]
+	if len(q.items) == 0 {
+		q.items = nil
+	}
+	q.events -= it.events()
+	q.current = it
+	return it
+}
+
+// finish ends the current item and says whether its log waits to hear of that.
+func (q *queue) finish(it *item) (held bool) {
+	q.current = nil
+	clear(q.cut)
+	return !it.released && !it.unheld
+}
+
+// putBack makes the current item the oldest again, if it has anything left.
+func (q *queue) putBack(it *item) bool {
+	if it.gap != nil || it.released || it.events() == 0 {
+		return false
+	}
+	q.current = nil
+	q.items = append([]*item{it}, q.items...)
+	q.events += it.events()
+	return true
+}
+
+// cutOff gives up every item of a log. It returns where the held ones end.
+func (q *queue) cutOff(n *Node, log codec.LogID) (ends []uint64, dropped int) {
+	if it := q.current; it != nil && it.log == log && !it.released && !it.unheld {
+		it.released = true
+		ends = append(ends, it.last)
+	}
+	kept := q.items[:0:0]
+	var gaps []*item
+	for _, it := range q.items {
+		if it.log != log || it.unheld {
+			kept = append(kept, it)
+			continue
+		}
+		ends = append(ends, it.last)
+		gap := it.gap
+		if gap == nil {
+			gap = it.missing(n, it.batch.First, it.last, ReasonStalled)
+			dropped += it.events()
+			q.events -= it.events()
+		}
+		gaps = append(gaps, &item{log: log, gap: gap, last: gap.To, unheld: true})
+	}
+	q.items = kept
+	for _, it := range gaps {
+		q.pushGap(it.gap, log)
+	}
+	if q.current != nil && len(ends) > 0 {
+		if q.cut == nil {
+			q.cut = make(map[codec.LogID]bool)
+		}
+		q.cut[log] = true
+	}
+	return ends, dropped
+}
+
+// clear gives up everything and returns the items whose logs wait.
+func (q *queue) clear() (held []*item) {
+	for _, it := range q.items {
+		if !it.unheld && !it.released {
+			held = append(held, it)
+		}
+	}
+	q.items, q.events = nil, 0
+	return held
+}

@@ -1,0 +1,175 @@
+package bus
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/verbose-bus/verbose/bus/internal/protocol"
+)
+
+// sendTarget is how many bytes a sender takes from the machine at a time.
+const sendTarget = 256 << 10
+
+// sender writes one data stream of a path. It sleeps until the machine has
+// something for it, and then goes on until there is nothing more.
+type sender struct {
+	path *path
+	lane uint8
+	wake signal
+	own  *lane // the lane it takes events from; nil if this node has no such lane
+
+	active bool // it will look for more by itself; guarded by the engine's lock
+	heads  []byte
+	parts  []part
+}
+
+// part is a frame: heads up to an offset, then a batch.
+type part struct {
+	head  int
+	batch []byte
+}
+
+// wakeSender has the sender of a lane look for frames, and starts it the first time.
+// The engine's lock is held.
+func (p *path) wakeSender(lane uint8, t *todo) {
+	s := p.senders[lane]
+	if s == nil {
+		if p.leaving {
+			return
+		}
+		s = &sender{path: p, lane: lane, wake: newSignal()}
+		if int(lane) < len(p.node.lanes) {
+			s.own = p.node.lanes[lane]
+		}
+		p.senders[lane] = s
+		p.streams++
+		p.sending++
+		p.wg.Add(1)
+		t.starts = append(t.starts, s)
+	}
+	if !s.active {
+		s.active = true
+		if s.own != nil {
+			s.own.busy.Add(1)
+		}
+	}
+	t.wakes = append(t.wakes, s.wake)
+}
+
+// idle notes that the sender will not come back by itself. The engine's lock is held.
+func (s *sender) idle() {
+	if s.active {
+		s.active = false
+		if s.own != nil {
+			s.own.busy.Add(-1)
+		}
+	}
+}
+
+// start begins the goroutine that path.run waits for.
+func (s *sender) start() { go s.run() }
+
+func (s *sender) run() {
+	p := s.path
+	defer p.wg.Done()
+	if err := s.send(); err != nil {
+		p.cancel(p.explain(err))
+	}
+	e := p.node.engine
+	e.mu.Lock()
+	s.idle()
+	p.sending--
+	e.mu.Unlock()
+	p.wake.notify() // a path that is left says so when its last sender has ended
+}
+
+func (s *sender) send() error {
+	p := s.path
+	stream, err := p.conn.OpenStream(p.ctx)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(stream, 64<<10)
+	for {
+		for s.poll() {
+			if err := s.write(w); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-s.wake:
+			continue
+		default:
+		}
+		select {
+		case <-s.wake:
+		case <-p.left:
+			return stream.CloseWrite()
+		case <-p.ctx.Done():
+			if cause := context.Cause(p.ctx); !errors.Is(cause, context.Canceled) {
+				return cause
+			}
+			return p.ctx.Err()
+		}
+	}
+}
+
+// poll takes the next frames off the machine.
+func (s *sender) poll() bool {
+	s.heads, s.parts = s.heads[:0], s.parts[:0]
+	if s.own != nil && s.own.open() {
+		s.own.flush()
+	}
+	s.fill()
+	if len(s.parts) > 0 {
+		return true
+	}
+	// We have just said that we won't be back. What was emitted before that and
+	// counted on us is ours to seal.
+	if s.own != nil && s.own.busy.Load() == 0 && s.own.open() {
+		s.own.flush()
+	}
+	return false
+}
+
+func (s *sender) fill() {
+	p := s.path
+	e := p.node.engine
+	size := 0
+	e.do(func(m *protocol.Machine, now time.Duration) {
+		for size < sendTarget {
+			before := len(s.heads)
+			heads, batch := m.PollData(now, p.id, s.lane, s.heads)
+			s.heads = heads
+			if len(heads) == before {
+				break
+			}
+			pt := part{head: len(heads)}
+			if batch != nil {
+				pt.batch = batch.Bytes()
+			}
+			s.parts = append(s.parts, pt)
+			size += len(heads) - before + len(pt.batch)
+		}
+		if len(s.parts) == 0 {
+			s.idle()
+		}
+	})
+}
+
+func (s *sender) write(w *bufio.Writer) error {
+	from := 0
+	for i, pt := range s.parts {
+		if _, err := w.Write(s.heads[from:pt.head]); err != nil {
+			return err
+		}
+		if _, err := w.Write(pt.batch); err != nil {
+			return err
+		}
+		from = pt.head
+		s.parts[i].batch = nil
+	}
+	return w.Flush()
+}

@@ -1,0 +1,122 @@
+package certs
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+)
+
+const (
+	certificateBlock = "CERTIFICATE"
+	keyBlock         = "PRIVATE KEY" // PKCS #8 (RFC 5958)
+)
+
+func encodeCertificates(der ...[]byte) []byte {
+	var data []byte
+	for _, certificate := range der {
+		data = append(data, pem.EncodeToMemory(&pem.Block{Type: certificateBlock, Bytes: certificate})...)
+	}
+	return data
+}
+
+func encodeKey(key any) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("certs: this kind of private key cannot be written to a file: %w", err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), nil
+}
+
+// parseCertificates returns the certificates of a PEM file and skips what else is in it.
+func parseCertificates(data []byte) ([]*x509.Certificate, error) {
+	var certificates []*x509.Certificate
+	for {
+		block, rest := pem.Decode(data)
+		if block == nil {
+			break
+		}
+		data = rest
+		if block.Type != certificateBlock {
+			continue
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		certificates = append(certificates, certificate)
+	}
+	if len(certificates) == 0 {
+		return nil, errors.New("no PEM certificate in it")
+	}
+	return certificates, nil
+}
+
+// readPrivate reads a file with a private key, and refuses one that others can
+// read: its key may be known to anybody.
+func readPrivate(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("certs: %w", err)
+	}
+	// Windows has no such bits and reports 0666.
+	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
+		return nil, fmt.Errorf("certs: %s holds a private key and others can read it (mode %#o): chmod 600 %s", path, mode, path)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("certs: %w", err)
+	}
+	return data, nil
+}
+
+// createFile writes a new file, and leaves none behind if it fails.
+func createFile(path string, data []byte, mode os.FileMode) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if errors.Is(err, os.ErrExist) {
+		return existsError(path)
+	}
+	if err != nil {
+		return fmt.Errorf("certs: %w", err)
+	}
+	if err := finish(file, data); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// replaceFile writes a file that only its owner can read beside path, and moves it there.
+func replaceFile(path string, data []byte) error {
+	// os.CreateTemp makes files with mode 0600.
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if err != nil {
+		return fmt.Errorf("certs: %w", err)
+	}
+	if err := finish(file, data); err != nil {
+		return errors.Join(err, os.Remove(file.Name()))
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return errors.Join(fmt.Errorf("certs: %w", err), os.Remove(file.Name()))
+	}
+	return nil
+}
+
+// finish writes data to the disk and closes the file, so that a crash after it
+// leaves no empty file under a final name.
+func finish(file *os.File, data []byte) error {
+	_, err := file.Write(data)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("certs: %w", err)
+	}
+	return nil
+}
+
+func existsError(path string) error {
+	return fmt.Errorf("certs: %s exists and is not overwritten: choose another, or remove it first: %w", path, os.ErrExist)
+}

@@ -1,0 +1,198 @@
+package quictransport
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/quic-go/quic-go"
+)
+
+// deaf is a socket that sends and hears nothing: handshakes over it never get past their first packets.
+type deaf struct {
+	net.PacketConn
+	done chan struct{}
+}
+
+func (d *deaf) ReadFrom([]byte) (int, net.Addr, error) {
+	<-d.done
+	return 0, nil, net.ErrClosed
+}
+
+func (d *deaf) SetReadDeadline(time.Time) error { return nil }
+func (d *deaf) SetReadBuffer(int) error         { return nil } // quic-go prints a warning otherwise
+func (d *deaf) SetWriteBuffer(int) error        { return nil }
+
+// TestFlood holds that strangers on the port, with half-open handshakes and with
+// garbage, neither take memory without bound nor disturb a running stream, and that a node can still connect.
+func TestFlood(t *testing.T) {
+	p := newPair(t)
+	opened, accepted := p.streams(t)
+	go io.Copy(accepted, accepted)
+	echo := func() time.Duration {
+		t.Helper()
+		started := time.Now()
+		opened.SetReadDeadline(started.Add(patience / 2))
+		if _, err := opened.Write(make([]byte, 1<<10)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(opened, make([]byte, 1<<10)); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(started)
+	}
+	echo()
+	admission := p.server.endpoints[0].admission
+	target := p.listener.Addr()
+	goroutines := runtime.NumGoroutine()
+
+	const halfOpen = 300
+	stranger, err := net.ListenPacket("udp", loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := &deaf{stranger, make(chan struct{})}
+	flood := &quic.Transport{Conn: socket}
+	ctx, cancel := context.WithCancel(p.ctx)
+	var dials sync.WaitGroup
+	for range halfOpen {
+		dials.Go(func() {
+			config := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{alpn}}
+			if _, err := flood.Dial(ctx, target, config, nil); err == nil {
+				t.Error("a deaf client finished a handshake")
+			}
+		})
+	}
+	garbage := make([]byte, 1200)
+	var worst time.Duration
+	for i := range 2000 {
+		rand.Read(garbage)
+		size := len(garbage)
+		if i%2 == 0 {
+			size = i % len(garbage)
+		}
+		switch i % 4 { // long header of QUIC 1, short header, and anything
+		case 0:
+			copy(garbage, []byte{0xc0, 0, 0, 0, 1, 20})
+		case 1:
+			garbage[0] = garbage[0]&0x3f | 0x40
+		}
+		if _, err := stranger.WriteTo(garbage[:size], target); err != nil {
+			t.Fatal(err)
+		}
+		if i%50 == 0 {
+			worst = max(worst, echo())
+		}
+	}
+	admission.mu.Lock()
+	pending := admission.pending
+	admission.mu.Unlock()
+	if pending == 0 || pending > retryFrom {
+		t.Errorf("%d unfinished handshakes of %d, want some, and at most %d from unproved addresses", pending, halfOpen, retryFrom)
+	}
+	if !admission.verifySource(target) {
+		t.Error("further strangers need not prove their address")
+	}
+	// Each dial here has a few goroutines of its own; the server's are a few per unfinished handshake.
+	if n := runtime.NumGoroutine() - goroutines; n > 5*halfOpen+8*retryFrom {
+		t.Errorf("%d more goroutines", n)
+	}
+	t.Logf("%d unfinished handshakes; slowest echo beside the flood %s", pending, worst)
+
+	// Through Retry, a real node still connects, and its stream goes on.
+	third := newTransport(t, Config{Identity: p.client.config.Identity})
+	connect(t, third, p.listener)
+	echo()
+
+	cancel()
+	dials.Wait()
+	close(socket.done)
+	flood.Close()
+	stranger.Close()
+}
+
+// TestAdmissionLimit holds that even proved addresses cannot open handshakes without bound.
+func TestAdmissionLimit(t *testing.T) {
+	a := newAdmission(nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	info := &quic.ClientInfo{AddrVerified: true}
+	for range maxHandshakes {
+		if _, err := a.connContext(ctx, info); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := a.connContext(ctx, info); err == nil {
+		t.Errorf("handshake %d was admitted", maxHandshakes+1)
+	}
+	cancel()
+	a.wait()
+	if a.pending != 0 {
+		t.Errorf("%d handshakes are counted after all ended", a.pending)
+	}
+	if _, err := a.connContext(context.Background(), info); err != nil {
+		t.Errorf("after all ended: %v", err)
+	}
+}
+
+// TestAcceptedConnsAreNotPending holds that accepting a connection frees its place.
+func TestAcceptedConnsAreNotPending(t *testing.T) {
+	p := newPair(t)
+	a := p.server.endpoints[0].admission
+	if a.mu.Lock(); a.pending != 0 {
+		t.Errorf("%d unfinished handshakes beside an accepted connection", a.pending)
+	}
+	a.mu.Unlock()
+}
+
+// TestPeerRestart holds that both kinds of peers notice a crash and restart at
+// once, by the stateless reset of the new process, and not after the timeout.
+func TestPeerRestart(t *testing.T) {
+	ca := newCA(t, "test")
+	identity := issue(t, ca)
+	stays := newTransport(t, Config{Identity: issue(t, ca)})
+	crashes := New(Config{Identity: identity})
+	old := listen(t, crashes, loopback)
+	dialled, _ := connect(t, stays, old)
+	_, arrived := connect(t, crashes, listen(t, stays, loopback))
+	s, err := dialled.OpenStream(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := arrived.OpenStream(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	// A crash says nothing to anybody: the socket goes first.
+	if err := crashes.endpoints[0].socket.Close(); err != nil {
+		t.Fatal(err)
+	}
+	crashes.Close() // its error is the socket's
+	restarted := newTransport(t, Config{Identity: identity})
+	listen(t, restarted, old.Addr().String())
+	started := time.Now()
+	s.Write(make([]byte, 100))
+	back.Write(make([]byte, 100))
+	for _, c := range []interface{ Context() context.Context }{dialled, arrived} {
+		select {
+		case <-c.Context().Done():
+			t.Logf("noticed after %s: %v", time.Since(started), context.Cause(c.Context()))
+		case <-time.After(10 * time.Second): // the timeout is 60 s
+			t.Error("the restart was not noticed")
+		}
+	}
+	c, err := stays.Dial(testContext(t), old.Addr().String(), uuid.Nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Peer() != identity.ID() {
+		t.Errorf("peer %s", c.Peer())
+	}
+}

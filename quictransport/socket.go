@@ -1,0 +1,39 @@
+package quictransport
+
+import (
+	"net"
+
+	"github.com/quic-go/quic-go"
+)
+
+// udpSocket is a UDP socket for which a network that is down for a moment is a
+// network that loses packets. quic-go ends a connection when a send fails, so an unplugged cable would
+// cut links that could have waited. Reported as sent, such packets are retransmitted, and a
+// network that stays down ends the connection by its timeout.
+//
+// Embedding *net.UDPConn keeps what quic-go finds by type assertion: batched reads,
+// segmentation offload and ECN.
+type udpSocket struct{ *net.UDPConn }
+
+var (
+	_ quic.OOBCapablePacketConn = (*udpSocket)(nil)
+	_ net.Conn                  = (*udpSocket)(nil) // without it quic-go finds no batched reads
+)
+
+// WriteTo is what quic-go sends with where it has no offloads.
+func (s *udpSocket) WriteTo(b []byte, addr net.Addr) (int, error) {
+	n, err := s.UDPConn.WriteTo(b, addr)
+	if err != nil && isOutage(err) {
+		return len(b), nil
+	}
+	return n, err
+}
+
+// WriteMsgUDP is what quic-go sends with elsewhere.
+func (s *udpSocket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
+	n, oobn, err = s.UDPConn.WriteMsgUDP(b, oob, addr)
+	if err != nil && (isOutage(err) || isSourceGone(err, oob)) {
+		return len(b), len(oob), nil
+	}
+	return n, oobn, err
+}

@@ -1,0 +1,181 @@
+package quictransport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/quic-go/quic-go"
+
+	"github.com/verbose-bus/verbose/bus"
+)
+
+// TestOneSocket holds that a peer sees the listening port of the node that dials it.
+func TestOneSocket(t *testing.T) {
+	ca := newCA(t, "test")
+	a, b := newTransport(t, Config{Identity: issue(t, ca)}), newTransport(t, Config{Identity: issue(t, ca)})
+	la, lb := listen(t, a, loopback), listen(t, b, loopback)
+	_, arrived := connect(t, a, lb)
+	if port(arrived.RemoteAddr()) != port(la.Addr()) {
+		t.Errorf("dialled from %s, want the listening port of %s", arrived.RemoteAddr(), la.Addr())
+	}
+	connect(t, b, la) // and the reverse, on the same two sockets
+	if len(a.endpoints) != 1 || len(b.endpoints) != 1 {
+		t.Errorf("%d and %d sockets, want one each", len(a.endpoints), len(b.endpoints))
+	}
+}
+
+// TestDialThenListen holds that Listen takes over the socket of earlier dials.
+func TestDialThenListen(t *testing.T) {
+	p := newPair(t)
+	connect(t, p.client, p.listener)
+	if len(p.client.endpoints) != 1 {
+		t.Errorf("%d sockets after two dials, want one", len(p.client.endpoints))
+	}
+	l := listen(t, p.client, ":0")
+	if port(l.Addr()) != port(p.dialled.LocalAddr()) || len(p.client.endpoints) != 1 {
+		t.Errorf("listens on %s beside the dial socket %s", l.Addr(), p.dialled.LocalAddr())
+	}
+}
+
+func TestListenerCloseSparesTheRest(t *testing.T) {
+	p := newPair(t)
+	waiting, err := p.client.Dial(p.ctx, p.listener.Addr().String(), uuid.Nil) // never accepted
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocked := make(chan error, 1)
+	if err := p.listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, err := p.listener.Accept(p.ctx); blocked <- err }()
+	if err := <-blocked; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v, want net.ErrClosed", err)
+	}
+	gone(t, waiting)
+	p.streams(t) // the accepted one goes on
+
+	// The same address can be listened on again, and dials still leave from it.
+	again := listen(t, p.server, p.listener.Addr().String())
+	connect(t, p.client, again)
+	lc := listen(t, p.client, loopback)
+	_, arrived := connect(t, p.server, lc)
+	if port(arrived.RemoteAddr()) != port(again.Addr()) {
+		t.Errorf("dialled from %s, want %s", arrived.RemoteAddr(), again.Addr())
+	}
+}
+
+func TestReaches(t *testing.T) {
+	ip := netip.MustParseAddr
+	for _, test := range []struct {
+		local, remote, source string
+		want                  bool
+	}{
+		{"::", "192.0.2.1", "10.0.0.5", true},
+		{"::", "2001:db8::1", "2001:db8::5", true},
+		{"0.0.0.0", "192.0.2.1", "10.0.0.5", true},
+		{"0.0.0.0", "2001:db8::1", "2001:db8::5", false},
+		{"127.0.0.1", "127.0.0.1", "127.0.0.1", true},
+		{"127.0.0.2", "127.0.0.1", "127.0.0.1", true},
+		{"127.0.0.1", "192.0.2.1", "10.0.0.5", false},
+		{"127.0.0.1", "10.0.0.5", "10.0.0.5", false}, // our own address on the network
+		{"127.0.0.1", "::1", "::1", false},
+		{"10.0.0.5", "192.0.2.1", "10.0.0.5", true},
+		{"10.0.0.5", "10.0.1.1", "10.0.1.5", false}, // by another interface
+		{"10.0.0.5", "127.0.0.1", "127.0.0.1", false},
+	} {
+		if got := reaches(ip(test.local), ip(test.remote), ip(test.source)); got != test.want {
+			t.Errorf("from %s to %s: %t, want %t", test.local, test.remote, got, test.want)
+		}
+	}
+}
+
+// TestHostWithSeveralAddresses dials localhost, of which only one address listens.
+func TestHostWithSeveralAddresses(t *testing.T) {
+	p := newPair(t)
+	_, service, _ := net.SplitHostPort(p.listener.Addr().String())
+	c, err := p.client.Dial(p.ctx, "localhost:"+service, p.server.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Peer() != p.server.ID() {
+		t.Errorf("peer %s", c.Peer())
+	}
+	// The race itself, whatever localhost resolves to here: the first address is silent.
+	silent, err := net.ListenPacket("udp", loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	remotes := []netip.AddrPort{netip.MustParseAddrPort(silent.LocalAddr().String()), netip.MustParseAddrPort(p.listener.Addr().String())}
+	started := time.Now()
+	c, err = p.client.race(p.ctx, remotes, p.client.config.Identity.ClientTLS(uuid.Nil, alpn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Peer() != p.server.ID() || time.Since(started) > handshakeTimeout/2 {
+		t.Errorf("peer %s after %s", c.Peer(), time.Since(started))
+	}
+	// A refusal is preferred to silence.
+	ctx, cancel := context.WithTimeout(p.ctx, time.Second)
+	defer cancel()
+	_, err = p.client.race(ctx, remotes, p.client.config.Identity.ClientTLS(uuid.New(), alpn))
+	wantPeerError(t, err, bus.CloseWrongID, false)
+}
+
+func TestDialErrors(t *testing.T) {
+	p := newPair(t)
+	for _, addr := range []string{"", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", "127.0.0.1:http"} {
+		if c, err := p.client.Dial(p.ctx, addr, uuid.Nil); err == nil {
+			t.Errorf("dialled %q: %s", addr, c.RemoteAddr())
+		}
+	}
+}
+
+func TestSocketKeepsOffloads(t *testing.T) {
+	p := newPair(t)
+	for _, e := range append(p.client.endpoints, p.server.endpoints...) {
+		if _, ok := e.socket.(quic.OOBCapablePacketConn); !ok {
+			t.Errorf("%T hides the socket's offloads from quic-go", e.socket)
+		}
+		if _, ok := e.socket.(net.Conn); !ok {
+			t.Errorf("%T hides batched reads from quic-go", e.socket)
+		}
+	}
+}
+
+func TestTransportClose(t *testing.T) {
+	p := newPair(t)
+	waiting, err := p.client.Dial(p.ctx, p.listener.Addr().String(), uuid.Nil) // never accepted
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.server.Close(); err != nil {
+		t.Fatal(err)
+	}
+	gone(t, waiting)
+	wantPeerError(t, gone(t, p.dialled), bus.CloseNormal, true)
+	wantPeerError(t, gone(t, p.arrived), bus.CloseNormal, false)
+	if _, err := p.listener.Accept(p.ctx); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept: %v, want net.ErrClosed", err)
+	}
+	if _, err := p.server.Dial(p.ctx, "127.0.0.1:1", uuid.Nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Dial: %v, want net.ErrClosed", err)
+	}
+	if _, err := p.server.Listen(p.ctx, loopback); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Listen: %v, want net.ErrClosed", err)
+	}
+	if err := p.server.Close(); err != nil {
+		t.Error(err)
+	}
+	// The address is free.
+	socket, err := net.ListenPacket("udp", p.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket.Close()
+}
