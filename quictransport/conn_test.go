@@ -172,26 +172,38 @@ func TestCloseCodeArrives(t *testing.T) {
 	wantPeerError(t, err, bus.CloseFull, true)
 }
 
-// TestPriority holds that bytes of an urgent stream pass those of a busy one.
+// TestPriority holds that an urgent stream overtakes one that began earlier and has as much to send.
 func TestPriority(t *testing.T) {
 	p := newPair(t)
+	const total, headStart = 24 << 20, 2 << 20
 	bulk, bulkIn := p.streams(t)
 	urgent, urgentIn := p.streams(t)
-	urgent.(bus.Prioritizer).SetPriority(0)
 	bulk.(bus.Prioritizer).SetPriority(7)
-	writing := make(chan error, 1)
-	go func() { _, err := bulk.Write(make([]byte, 64<<20)); writing <- err }()
-	go io.Copy(io.Discard, bulkIn)
-	if _, err := urgent.Write([]byte("x")); err != nil {
+	urgent.(bus.Prioritizer).SetPriority(0)
+	var g errgroup.Group
+	arrivals := make(chan string, 2)
+	send := func(s bus.Stream) func() error {
+		return func() error { _, err := s.Write(make([]byte, total)); return err }
+	}
+	receive := func(name string, s bus.Stream, n int64) func() error {
+		return func() error {
+			_, err := io.CopyN(io.Discard, s, n)
+			arrivals <- name
+			return err
+		}
+	}
+	g.Go(send(bulk))
+	if _, err := io.CopyN(io.Discard, bulkIn, headStart); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := urgentIn.Read(make([]byte, 1)); n != 1 || err != nil {
-		t.Fatal(n, err)
+	g.Go(send(urgent))
+	g.Go(receive("bulk", bulkIn, total-headStart))
+	g.Go(receive("urgent", urgentIn, total))
+	if first := <-arrivals; first != "urgent" {
+		t.Errorf("%s arrived first", first)
 	}
-	select {
-	case err := <-writing:
-		t.Errorf("the bulk went first: %v", err)
-	default:
+	if err := g.Wait(); err != nil {
+		t.Error(err)
 	}
 }
 

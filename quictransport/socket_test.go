@@ -154,10 +154,18 @@ func TestTransportClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// More than may be under way before the other side is done with its handshake.
+	s, err := waiting.OpenStream(p.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Write(make([]byte, 256<<10)); err != nil {
+		t.Fatal(err)
+	}
 	if err := p.server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, waiting)
+	wantPeerError(t, gone(t, waiting), bus.CloseNormal, true)
 	wantPeerError(t, gone(t, p.dialled), bus.CloseNormal, true)
 	wantPeerError(t, gone(t, p.arrived), bus.CloseNormal, false)
 	if _, err := p.listener.Accept(p.ctx); !errors.Is(err, net.ErrClosed) {
