@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the golden files of this packag
 
 // compiled are the types of the module's packages, by their paths in it, from the compiler's export data.
 var compiled = sync.OnceValues(func() (map[string]*types.Package, error) {
-	list := exec.Command("go", "list", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", "./...")
+	list := exec.Command("go", "list", "-e", "-export", "-deps", "-f", "{{.ImportPath}}\t{{.Export}}", "./...")
 	list.Dir = moduleRoot
 	var stderr bytes.Buffer
 	list.Stderr = &stderr
@@ -44,7 +44,7 @@ var compiled = sync.OnceValues(func() (map[string]*types.Package, error) {
 	packages := make(map[string]*types.Package)
 	for name := range files {
 		short, ours := strings.CutPrefix(name, modulePath+"/")
-		if !ours || program(short) {
+		if !ours || isProgram(short) {
 			continue
 		}
 		if packages[short], err = from.Import(name); err != nil {
@@ -128,23 +128,24 @@ func apiOf(name string, pkg *types.Package) []string {
 			add("%s", text)
 			continue
 		}
+		head := types.TypeString(typ.Type(), qualify) // with type parameters
 		switch under := typ.Type().Underlying().(type) {
 		case *types.Struct:
-			add("type %s struct", id)
+			add("type %s struct", head)
 			for field := range under.Fields() {
 				if field.Exported() {
 					add("type %s struct, %s %s", id, field.Name(), types.TypeString(field.Type(), qualify))
 				}
 			}
 		case *types.Interface:
-			add("type %s interface", id)
+			add("type %s interface", head)
 			for method := range under.Methods() {
 				add("type %s interface, %s%s", id, method.Name(), strings.TrimPrefix(types.TypeString(method.Type(), qualify), "func"))
 			}
 		default:
-			add("type %s %s", id, types.TypeString(under, qualify))
+			add("type %s %s", head, types.TypeString(under, qualify))
 		}
-		if named, ok := typ.Type().(*types.Named); ok {
+		if named, ok := typ.Type().(*types.Named); ok && !typ.IsAlias() {
 			for method := range named.Methods() {
 				if method.Exported() {
 					add("%s", types.ObjectString(method, qualify))

@@ -42,7 +42,7 @@ func TestHouseDocs(t *testing.T) {
 }
 
 // checkDocs looks for the comments of exported names.
-func (s source) checkDocs(t *testing.T) {
+func (s houseFile) checkDocs(t *testing.T) {
 	t.Helper()
 	for _, decl := range s.file.Decls {
 		switch d := decl.(type) {
@@ -68,7 +68,7 @@ func (s source) checkDocs(t *testing.T) {
 
 // checkValueDoc: a constant or variable of its own has a comment that begins with its name; in a
 // group, the group has a comment or the value has one.
-func (s source) checkValueDoc(t *testing.T, d *ast.GenDecl, spec *ast.ValueSpec) {
+func (s houseFile) checkValueDoc(t *testing.T, d *ast.GenDecl, spec *ast.ValueSpec) {
 	t.Helper()
 	for _, name := range spec.Names {
 		switch {
@@ -91,7 +91,7 @@ func either(spec, decl *ast.CommentGroup, paren token.Pos) *ast.CommentGroup {
 	return spec
 }
 
-func (s source) checkDoc(t *testing.T, n ast.Node, name string, doc *ast.CommentGroup) {
+func (s houseFile) checkDoc(t *testing.T, n ast.Node, name string, doc *ast.CommentGroup) {
 	t.Helper()
 	text := doc.Text()
 	for _, article := range []string{"A ", "An ", "The "} {
@@ -125,7 +125,6 @@ func exportedReceiver(d *ast.FuncDecl) bool {
 
 // noLeaks are the packages whose tests need not look for goroutines left behind.
 var noLeaks = map[string]string{
-	"bus/internal/topic":    "starts no goroutine, and has no test that does",
 	"bus/internal/protocol": "may start none, which TestHouseProtocolIsSansIO holds",
 }
 

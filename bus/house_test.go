@@ -27,8 +27,8 @@ const (
 	maxFuncLines = 100 // not in tests
 )
 
-// source is one Go file of the module, of any operating system.
-type source struct {
+// houseFile is one Go file of the module, of any operating system.
+type houseFile struct {
 	path  string // from the module's root, with slashes
 	pkg   string // the directory, "." for the root
 	test  bool
@@ -59,12 +59,12 @@ var moduleFiles = sync.OnceValues(func() ([]string, error) {
 	return files, err
 })
 
-var moduleSources = sync.OnceValues(func() ([]source, error) {
+var moduleSources = sync.OnceValues(func() ([]houseFile, error) {
 	files, err := moduleFiles()
 	if err != nil {
 		return nil, err
 	}
-	var sources []source
+	var sources []houseFile
 	for _, name := range files {
 		if path.Ext(name) != ".go" || strings.Contains("/"+name, "/testdata/") {
 			continue
@@ -73,7 +73,7 @@ var moduleSources = sync.OnceValues(func() ([]source, error) {
 		if err != nil {
 			return nil, err
 		}
-		sources = append(sources, source{
+		sources = append(sources, houseFile{
 			path: name, pkg: path.Dir(name), test: strings.HasSuffix(name, "_test.go"), file: file,
 			lines: fileSet.File(file.FileStart).LineCount() - 1, // the last is empty
 			names: importNames(file),
@@ -82,7 +82,7 @@ var moduleSources = sync.OnceValues(func() ([]source, error) {
 	return sources, nil
 })
 
-func sources(t *testing.T) []source {
+func sources(t *testing.T) []houseFile {
 	t.Helper()
 	all, err := moduleSources()
 	if err != nil {
@@ -96,7 +96,7 @@ func importNames(file *ast.File) map[string]string {
 	for _, spec := range file.Imports {
 		full, _ := strconv.Unquote(spec.Path.Value)
 		name := path.Base(full)
-		if version.MatchString(name) {
+		if majorVersion.MatchString(name) {
 			name = path.Base(path.Dir(full))
 		}
 		if spec.Name != nil {
@@ -107,15 +107,15 @@ func importNames(file *ast.File) map[string]string {
 	return names
 }
 
-var version = regexp.MustCompile(`^v[0-9]+$`)
+var majorVersion = regexp.MustCompile(`^v[0-9]+$`)
 
 // at is the place of a node, for messages.
-func (s source) at(n ast.Node) string {
+func (s houseFile) at(n ast.Node) string {
 	return s.path + ":" + strconv.Itoa(fileSet.Position(n.Pos()).Line)
 }
 
 // called is what an expression such as time.Now names, as "time.Now" with the full import path.
-func (s source) called(e ast.Expr) string {
+func (s houseFile) called(e ast.Expr) string {
 	selector, ok := e.(*ast.SelectorExpr)
 	if !ok {
 		return ""
@@ -132,8 +132,8 @@ func within(pkg string, dirs ...string) bool {
 	return slices.ContainsFunc(dirs, func(dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") })
 }
 
-// program reports whether a package is a command or a benchmark, where people read the output.
-func program(pkg string) bool { return within(pkg, "cmd", "bench") }
+// isProgram reports whether a package is a command or a benchmark, where people read the output.
+func isProgram(pkg string) bool { return within(pkg, "cmd", "bench") }
 
 func TestHouseImportDirection(t *testing.T) {
 	// The first row that has the package counts. Nothing of ours may be imported but what is named.
@@ -201,25 +201,25 @@ func TestHouseProtocolIsSansIO(t *testing.T) {
 	}
 }
 
-// banned is what nothing may use where where says so. The test uses it by its full name.
-var banned = map[string]struct {
-	where func(s source) bool
+// bannedCalls are the names that may not be used, and where.
+var bannedCalls = map[string]struct {
+	where func(s houseFile) bool
 	why   string
 }{
-	"time.Sleep": {func(s source) bool { return !s.virtual() }, "wait for what is to happen; only a file with testing/synctest may sleep, in virtual time"},
+	"time.Sleep": {func(s houseFile) bool { return !s.virtual() }, "wait for what is to happen; only a file with testing/synctest may sleep, in virtual time"},
 	// Assembled, so that this file does not look unfinished itself.
 	"context." + "TO" + "DO": {everywhere, "take the caller's context"},
 	"math/rand.Seed":         {everywhere, "make a generator of its own with the seed"},
-	"fmt.Print":              {notPrograms, "libraries and tests do not print"},
-	"fmt.Println":            {notPrograms, "libraries and tests do not print"},
-	"fmt.Printf":             {notPrograms, "libraries and tests do not print"},
+	"fmt.Print":              {libraries, "libraries do not print"},
+	"fmt.Println":            {libraries, "libraries do not print"},
+	"fmt.Printf":             {libraries, "libraries do not print"},
 }
 
-func everywhere(source) bool    { return true }
-func notPrograms(s source) bool { return !program(s.pkg) }
+func everywhere(houseFile) bool  { return true }
+func libraries(s houseFile) bool { return !s.test && !isProgram(s.pkg) }
 
 // virtual reports whether a file's tests run in simulated time.
-func (s source) virtual() bool { return s.test && s.names["synctest"] == "testing/synctest" }
+func (s houseFile) virtual() bool { return s.test && s.names["synctest"] == "testing/synctest" }
 
 func TestHouseBannedCalls(t *testing.T) {
 	for _, s := range sources(t) {
@@ -231,9 +231,6 @@ func TestHouseBannedCalls(t *testing.T) {
 			if ok && f.Recv == nil && f.Name.Name == "init" {
 				t.Errorf("%s: an init function: set things up where they are made", s.at(f))
 			}
-			if ok && s.test && strings.HasPrefix(f.Name.Name, "Example") {
-				continue // examples print, and recover nothing
-			}
 			ast.Inspect(decl, func(n ast.Node) bool {
 				if call, ok := n.(*ast.CallExpr); ok && !s.test {
 					if f, ok := call.Fun.(*ast.Ident); ok && f.Name == "recover" {
@@ -241,7 +238,7 @@ func TestHouseBannedCalls(t *testing.T) {
 					}
 				}
 				if e, ok := n.(ast.Expr); ok {
-					if rule, ok := banned[s.called(e)]; ok && rule.where(s) {
+					if rule, ok := bannedCalls[s.called(e)]; ok && rule.where(s) {
 						t.Errorf("%s: %s: %s", s.at(n), s.called(e), rule.why)
 					}
 				}

@@ -90,7 +90,7 @@ func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
 			l.mu.Unlock()
 			return 0, ErrClosed
 		}
-		if l.valid != d.topic {
+		if l.valid != d.topic || d.topic == "" {
 			if err := l.checkTopic(d.topic); err != nil {
 				l.mu.Unlock()
 				return 0, err

@@ -300,9 +300,15 @@ func (p *path) leaveIfDone(t *todo) {
 	}
 }
 
-// acceptStreams takes the peer's data streams.
+// acceptStreams takes the peer's data streams. They may overtake its snapshot on the
+// control stream, and wait for that (PROTOCOL.md §5.2).
 func (p *path) acceptStreams() {
 	defer p.wg.Done()
+	select {
+	case <-p.up:
+	case <-p.ctx.Done():
+		return
+	}
 	for n := 0; ; n++ {
 		s, err := p.conn.AcceptStream(p.ctx)
 		if err == nil && n > codec.MaxLane {

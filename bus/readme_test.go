@@ -1,15 +1,15 @@
 package bus_test
 
 import (
+	"go/ast"
+	"go/format"
+	"go/token"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/verbose-bus/verbose/bus"
 )
 
 func readme(t *testing.T) string {
@@ -31,8 +31,8 @@ func TestREADMEProgram(t *testing.T) {
 	if err := os.WriteFile(file, []byte(m[1]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if fixed, err := exec.CommandContext(t.Context(), "gofmt", "-l", file).CombinedOutput(); err != nil || len(fixed) > 0 {
-		t.Errorf("the program is not formatted by gofmt: %v %s", err, fixed)
+	if formatted, err := format.Source([]byte(m[1])); err != nil || string(formatted) != m[1] {
+		t.Errorf("the program is not formatted by gofmt: %v", err)
 	}
 	run := exec.CommandContext(t.Context(), "go", "run", file)
 	run.Dir = moduleRoot
@@ -41,21 +41,45 @@ func TestREADMEProgram(t *testing.T) {
 	}
 }
 
-// TestREADMEOptions: the README's table of options has every field of Config, in order.
+// TestREADMEOptions: the README's table of options has every field of Config, in order, with the
+// default that its comment names.
 func TestREADMEOptions(t *testing.T) {
 	_, rest, _ := strings.Cut(readme(t), "\n## Options\n")
 	section, _, _ := strings.Cut(rest, "\n## ")
-	var listed []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(section, -1) {
-		listed = append(listed, row[1])
+	rows := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|[^|]*\\| ([^|]*) \\|").FindAllStringSubmatch(section, -1)
+	fields := configFields(t)
+	for i, field := range fields {
+		if i >= len(rows) || rows[i][1] != field.Names[0].Name {
+			t.Fatalf("README.md: row %d of the options has to be %s", i+1, field.Names[0].Name)
+		}
+		comment := strings.Join(strings.Fields(field.Doc.Text()), " ")
+		_, documented, ok := strings.Cut(comment, "Default")
+		if documented = strings.TrimLeft(documented, ": "); ok && !strings.HasPrefix(documented, rows[i][2]) {
+			t.Errorf("README.md: the default of %s is %q, its comment says %q", rows[i][1], rows[i][2], documented)
+		}
 	}
-	var fields []string
-	for field := range reflect.TypeFor[bus.Config]().Fields() {
-		fields = append(fields, field.Name)
+	if len(rows) != len(fields) {
+		t.Errorf("README.md has %d options, Config %d", len(rows), len(fields))
 	}
-	if !reflect.DeepEqual(listed, fields) {
-		t.Errorf("README.md lists the options\n\t%q\nConfig has\n\t%q", listed, fields)
+}
+
+// configFields are the fields of bus.Config as they are written.
+func configFields(t *testing.T) []*ast.Field {
+	t.Helper()
+	for _, s := range sources(t) {
+		if s.path != "bus/config.go" {
+			continue
+		}
+		for _, decl := range s.file.Decls {
+			if d, ok := decl.(*ast.GenDecl); ok && d.Tok == token.TYPE {
+				if spec := d.Specs[0].(*ast.TypeSpec); spec.Name.Name == "Config" {
+					return spec.Type.(*ast.StructType).Fields.List
+				}
+			}
+		}
 	}
+	t.Fatal("there is no Config in bus/config.go")
+	return nil
 }
 
 // TestREADMELinks: what the README points to in the repository is there.

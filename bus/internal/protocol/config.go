@@ -60,6 +60,8 @@ const (
 	maxLost       = 1024 // ranges of lost events told apart per cursor
 	maxPings      = 64   // waiting on a path
 	recordGrace   = 5 * time.Second
+	orphanGrace   = 30 * time.Second     // for those behind a restarted relay to come back
+	selfPace      = 5 * time.Millisecond // our own record is renewed no oftener
 	epochSlack    = 1 << 62
 )
 

@@ -16,10 +16,12 @@ type cursor struct {
 
 	run     uint64
 	started bool // this run's start was sent on the active path
+	opens   bool // it is due even if nothing follows: the peer does not know where the log is
 
 	next   uint64 // everything up to here was judged: sent, skipped, or known to be there
 	prev   uint64 // the end of the last batch or range sent in this run
 	floor  uint64 // below this nothing was tracked for the peer
+	others uint64 // up to here it may hold what others sent it: we did not wait until it was done
 	joined uint64 // skips that came before this were judged without the peer's interest
 
 	flight  ring[flight] // sent and not yet done, in order
@@ -88,9 +90,14 @@ func (c *cursor) rewind(pos uint64) {
 		}
 		c.floor = pos
 	}
+	if last := min(c.others, c.log.base); last > pos {
+		// It lost that in a restart, and may not have been done with it.
+		c.addLost(span{pos + 1, last, ReasonGone})
+	}
+	c.others = min(c.others, pos)
 	c.next, c.prev = pos, pos
 	c.run++
-	c.started, c.toldFin, c.flushSkip = false, false, false
+	c.started, c.opens, c.toldFin, c.flushSkip = false, false, false, false
 }
 
 // heard applies what the peer's vector says.
@@ -107,13 +114,20 @@ func (c *cursor) heard(have, done uint64) {
 		}
 		c.flight.pop()
 	}
-	c.next = max(c.next, have)
+	c.passes(have)
 	c.floor = max(c.floor, done)
 	for len(c.lost) > 0 && c.lost[0].last <= have {
 		c.lost = c.lost[1:]
 	}
 	if c.demoted && c.clear() >= c.log.have {
 		c.demoted = false
+	}
+}
+
+// passes notes that the peer holds everything up to a position, whoever sent it.
+func (c *cursor) passes(pos uint64) {
+	if pos > c.next {
+		c.next, c.others = pos, pos
 	}
 }
 

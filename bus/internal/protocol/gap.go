@@ -18,14 +18,13 @@ func (m *Machine) declare(now time.Duration, l *log, last uint64, reason Reason)
 // sendReport passes a report on toward the log's origin, joined with one before
 // it that it continues.
 func (m *Machine) sendReport(l *log, r report) {
-	q := m.peers[l.id.Node]
-	if q == nil || q.active == nil {
-		q = l.source
+	p := m.peers[l.id.Node].somePath()
+	if p == nil {
+		p = l.source.somePath()
 	}
-	if q == nil || q.active == nil {
+	if p == nil {
 		return
 	}
-	p := q.active
 	for i := len(p.reports) - 1; i >= 0; i-- {
 		x := &p.reports[i]
 		if x.log == r.log && x.receiver == r.receiver && (r.first == x.last+1 && r.reason == x.reason || len(p.reports) >= maxLost) {
@@ -38,6 +37,18 @@ func (m *Machine) sendReport(l *log, r report) {
 	}
 	p.reports = append(p.reports, r)
 	m.wakeControl(p)
+}
+
+// somePath is the peer's active path, or one that is about to be: data may overtake
+// the end of a snapshot.
+func (q *peer) somePath() *path {
+	switch {
+	case q == nil || len(q.paths) == 0:
+		return nil
+	case q.active != nil:
+		return q.active
+	}
+	return q.paths[0]
 }
 
 // handleReport hears that a receiver misses events: of ours, or of a log whose

@@ -30,7 +30,8 @@ func (m *Machine) wantsTopic(q *peer, name string) bool {
 	if q.active == nil {
 		wanted = q.retained.Any(name)
 	} else {
-		wanted = slices.ContainsFunc(m.behindOf(q), func(r *record) bool { return r.wants(name) })
+		wanted = slices.ContainsFunc(m.behindOf(q), func(r *record) bool { return r.wants(name) }) ||
+			q.orphans && q.retained.Any(name)
 	}
 	if q.wanted == nil || len(q.wanted) >= maxCached {
 		q.wanted = make(map[string]bool)
@@ -78,7 +79,7 @@ func (m *Machine) walk(from uuid.UUID, seen map[uuid.UUID]bool) []*record {
 // topologyChanged follows a change of our own links.
 func (m *Machine) topologyChanged(now time.Duration) {
 	m.interestChanged(now)
-	m.refreshSelf(now)
+	m.refreshSoon(now)
 }
 
 // interestChanged forgets what was derived from the records, and looks at every log again:
@@ -88,7 +89,12 @@ func (m *Machine) interestChanged(now time.Duration) {
 	clear(m.heard)
 	for _, q := range m.peerList {
 		q.behind, q.wanted = nil, nil
+		if q.orphans && q.active != nil && m.reclaimed(q) {
+			m.disown(q)
+			m.refreshSoon(now)
+		}
 	}
+	m.reprieve()
 	m.timers.lower(&m.recordGC, now+recordGrace)
 	m.emit(Event{Kind: EventInterest})
 }
@@ -145,6 +151,15 @@ func (m *Machine) isReachable(id uuid.UUID) bool {
 		}
 	}
 	return m.reach[id]
+}
+
+// reprieve notes which of the nodes that were out of reach no longer are.
+func (m *Machine) reprieve() {
+	for _, r := range m.recordList {
+		if r.lostAt > 0 && m.isReachable(r.version.node) {
+			r.lostAt = 0
+		}
+	}
 }
 
 // dropUnreachable forgets the records of nodes that were out of reach for recordGrace (§8.2).

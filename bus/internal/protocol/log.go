@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	"github.com/verbose-bus/verbose/codec"
@@ -115,6 +116,19 @@ func (l *log) push(e entry) *entry {
 	l.liveEvents += e.events()
 	l.liveBytes += e.size
 	return l.entries.push(e)
+}
+
+// pushSkip appends a skip up to pos, as one with the entry before it if that is a skip
+// in which no peer joined.
+func (l *log) pushSkip(pos uint64, now time.Duration) *entry {
+	if n := l.entries.len(); n > 0 && l.entries.at(n-1).kind == entrySkip &&
+		!slices.ContainsFunc(l.cursors, func(c *cursor) bool { return c.joined == l.have }) {
+		e := l.entries.at(n - 1)
+		e.last, e.came = pos, now
+		l.have, l.newest = pos, now
+		return e
+	}
+	return l.push(entry{kind: entrySkip, first: l.have + 1, last: pos, came: now})
 }
 
 // popFront drops the oldest entry.

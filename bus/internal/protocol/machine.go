@@ -30,13 +30,18 @@ type Machine struct {
 	records    map[uuid.UUID]*record
 	recordList []*record
 	self       *record
-	stored     uint64   // records, ever
-	patterns   []string // of the local subscriptions
-	confirmed  uint64   // the version of our record that every node reachable has
-	reachable  bool     // the reachable nodes below are current
-	reach      map[uuid.UUID]bool
-	recordGC   timer
-	heard      map[string]bool // whether anyone at all wants a topic
+	stored     uint64 // records, ever
+	selfTimer  timer
+	lastSelf   time.Duration // when our record was last renewed
+
+	patterns        []string // of the local subscriptions
+	patternsVersion uint64
+	confirmed       uint64 // the version of them that every node reachable has
+
+	reachable bool // the reachable nodes below are current
+	reach     map[uuid.UUID]bool
+	recordGC  timer
+	heard     map[string]bool // whether anyone at all wants a topic
 
 	timers  timers
 	events  ring[Event]
@@ -72,6 +77,8 @@ func New(now time.Duration, cfg Config) *Machine {
 		heard:   make(map[string]bool),
 	}
 	m.recordGC.fire = m.dropUnreachable
+	m.selfTimer.fire = m.refreshSelf
+	m.lastSelf = now - selfPace
 	for lane := range cfg.Lanes {
 		l := m.newLog(codec.LogID{Node: cfg.ID, Epoch: cfg.Epoch, Lane: uint8(lane)}, 0)
 		m.own = append(m.own, l)
@@ -98,6 +105,8 @@ func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 		}
 		c := m.addCursor(q, l, pos)
 		c.joined = begin
+		m.introduce(c)
+		m.enqueue(c)
 	}
 	return l
 }
@@ -158,12 +167,13 @@ func (m *Machine) advanceDone(now time.Duration, l *log) {
 }
 
 // SetPatterns replaces the patterns of the local subscriptions. The version
-// returned is the one an EventConfirmed has to reach.
+// returned is the one that Confirmed has to reach.
 func (m *Machine) SetPatterns(now time.Duration, patterns []string) (version uint64) {
 	m.now = now
 	m.patterns = patterns
-	m.refreshSelf(now)
-	return m.self.version.version
+	m.patternsVersion++
+	m.refreshSoon(now)
+	return m.patternsVersion
 }
 
 // Confirmed is the version of our patterns that every node reachable has.

@@ -200,8 +200,13 @@ func (m *Machine) dropPath(now time.Duration, p *path, code Code, reason string)
 	for _, t := range []*timer{&p.vectorTimer, &p.aliveTimer, &p.deadTimer, &p.skipTimer} {
 		m.timers.stop(t)
 	}
-	if p.peer != nil {
+	switch q := m.peers[p.info.Peer]; {
+	case p.peer != nil:
 		m.detach(now, p, code, reason)
+	case code == CodeSurplus && p.info.Dialed && q != nil && m.removePledge(p.info.Link) != nil:
+		// The peer, whose hello has not arrived yet, has a better path to us already.
+		q.link = p.info.Link
+		m.settleAll(now)
 	}
 }
 

@@ -27,6 +27,7 @@ type peer struct {
 	clean    bool          // it left on purpose
 	retained *topic.Set[struct{}]
 	patterns []string // of retained: what it is owed while it is away
+	orphans  bool     // retained holds on: it restarted, and may not know yet who was behind it
 	wanted   map[string]bool
 	behind   []*record // whose interest counts toward it
 	forget   timer
@@ -103,6 +104,7 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 		// A restarted receiver resumes at what it had done, which floor holds.
 		q.epoch = h.epoch
 		clear(q.remote)
+		q.orphans = len(q.patterns) > 0
 	}
 	if p.info.Dialed {
 		q.link = p.info.Link
@@ -163,7 +165,11 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 		m.clearQueues(q.active)
 	}
 	q.active = p
-	q.retained, q.patterns = nil, nil
+	if q.orphans {
+		m.timers.set(&q.forget, now+min(orphanGrace, m.cfg.BufferTimeout))
+	} else {
+		q.retained, q.patterns = nil, nil
+	}
 	for _, l := range m.logList {
 		c := q.cursors[l]
 		pos := c.floor
@@ -175,12 +181,43 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 			c.heard(r.have, r.done)
 		}
 		c.demoted = false
+		m.introduce(c)
 		m.enqueue(c)
+		m.markVector(p, l) // what changed while the path came up was told to nobody
 		m.settle(now, l)
+	}
+	p.vectorDue = true
+	m.wakeControl(p)
+	for _, rec := range m.recordList {
+		if rec.awaiting[q] { // its answer may have been lost with another path
+			m.queueRecord(p, rec)
+		}
 	}
 	if first {
 		m.emit(Event{Kind: EventPeerUp, Path: p.info.ID, Peer: q.id, Text: q.name})
 		m.topologyChanged(now)
+	}
+}
+
+// introduce has a peer that does not list a log told where it is, even if it is at rest:
+// what a relay had taken custody of and lost in a restart would otherwise be missed
+// only once the origin goes on.
+func (m *Machine) introduce(c *cursor) {
+	rec := m.records[c.log.id.Node]
+	lives := rec != nil && rec.version.epoch == c.log.id.Epoch && !c.log.finished
+	c.opens = lives && !c.started && c.next > 0 && c.peer.remote[c.log.id] == nil
+}
+
+// introduceLogs looks at the logs of a node again whose record came after them.
+func (m *Machine) introduceLogs(id uuid.UUID) {
+	for _, l := range m.logList {
+		if l.id.Node != id {
+			continue
+		}
+		for _, c := range l.cursors {
+			m.introduce(c)
+			m.enqueue(c)
+		}
 	}
 }
 
@@ -217,7 +254,7 @@ func (m *Machine) detach(now time.Duration, p *path, code Code, reason string) {
 // retain keeps the interest behind a peer that is away: it is owed what it
 // would have got (§8.4).
 func (m *Machine) retain(q *peer) {
-	var all []string
+	all := q.patterns
 	for _, r := range m.behindOf(q) {
 		all = append(all, r.patterns...)
 	}
@@ -227,6 +264,24 @@ func (m *Machine) retain(q *peer) {
 		q.retained.Add(p, struct{}{})
 	}
 	q.wanted = nil
+}
+
+// reclaimed says whether everyone for whom a restarted peer is owed something is
+// behind it again.
+func (m *Machine) reclaimed(q *peer) bool {
+	for _, p := range q.patterns {
+		if !slices.ContainsFunc(m.behindOf(q), func(r *record) bool {
+			return slices.ContainsFunc(r.patterns, func(x string) bool { return topic.Covers(x, p) })
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *Machine) disown(q *peer) {
+	q.orphans, q.retained, q.patterns, q.wanted = false, nil, nil, nil
+	m.timers.stop(&q.forget)
 }
 
 // peerLost lets go of everything that waited for a peer.
@@ -247,6 +302,11 @@ func (m *Machine) peerLost(now time.Duration, q *peer) {
 // forgetPeer drops a peer that was away for BufferTimeout, and what was kept for
 // it. Only its own have is needed should it return.
 func (m *Machine) forgetPeer(now time.Duration, q *peer) {
+	if len(q.paths) > 0 {
+		m.disown(q)
+		m.topologyChanged(now)
+		return
+	}
 	delete(m.peers, q.id)
 	m.peerList = slices.DeleteFunc(m.peerList, func(x *peer) bool { return x == q })
 	for l := range q.cursors {

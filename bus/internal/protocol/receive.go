@@ -38,6 +38,9 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 	if run.log == nil {
 		return nil
 	}
+	if m.overrun(run.log) {
+		return violation("data frame %#x of log %v, beyond the credit given", kind, run.log.id)
+	}
 	switch kind {
 	case frameBatch:
 		return m.handleBatch(now, p, run, &r)
@@ -49,6 +52,13 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 		return m.handleFin(p, run, &r)
 	}
 	return violation("data frame of unknown kind %#x", kind)
+}
+
+// overrun says whether a log was sent more than its window allows, or more that windows
+// do not count than there is between batches: a sender that keeps to the rules
+// is at most one batch beyond its credit.
+func (m *Machine) overrun(l *log) bool {
+	return l.received > l.edge+int64(m.cfg.MaxBatch) || l.entries.len() > 2*(m.cfg.BufferMax+maxLost)
 }
 
 // ParseOpen reads the first frame of a data stream, which says what lane it carries.
@@ -98,7 +108,10 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 }
 
 // askFor grafts: it asks the peer behind p to begin a new run right after what we have.
+// A vector goes before it, for the credit of the run counts from what that says.
 func (m *Machine) askFor(p *path, l *log) {
+	m.markVector(p, l)
+	p.vectorDue = true
 	g := graft{l.id, l.have + 1}
 	for i := range p.grafts {
 		if p.grafts[i].log == g.log {
@@ -180,6 +193,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 	if b.Last() <= l.have {
 		m.stats.Duplicates++
 		m.knows(q, l, b.Last())
+		m.settle(now, l)
 		m.markSoon(now, p, l)
 		return nil
 	}
@@ -208,9 +222,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 
 // knows notes that the peer holds the log up to a position: it sent that itself.
 func (m *Machine) knows(q *peer, l *log, pos uint64) {
-	if c := q.cursors[l]; c.next < pos {
-		c.next = pos
-	}
+	q.cursors[l].passes(pos)
 }
 
 // pass steps over positions that were not meant for us, up to pos.
@@ -218,8 +230,7 @@ func (m *Machine) pass(now time.Duration, l *log, pos uint64) {
 	if pos <= l.have {
 		return
 	}
-	e := l.push(entry{kind: entrySkip, first: l.have + 1, last: pos, came: now})
-	m.judge(l, e)
+	m.judge(l, l.pushSkip(pos, now))
 	m.advanceDone(now, l)
 }
 
@@ -271,6 +282,9 @@ func (m *Machine) handleLoss(now time.Duration, p *path, run *runIn, first, last
 	if m.graftAny(l) {
 		run.ahead = true // until the other has brought it, or could not
 		return nil
+	}
+	if l.source == nil {
+		l.source = p.peer // the report has to go somewhere
 	}
 	m.knows(p.peer, l, last)
 	m.declare(now, l, last, reason)

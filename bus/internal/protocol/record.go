@@ -44,6 +44,7 @@ type record struct {
 	set      *topic.Set[struct{}]
 	parent   *peer          // who brought this version first: it gets our echo
 	awaiting map[*peer]bool // who has not answered it yet
+	sought   uint64         // of our own: the version of our patterns in it
 	lostAt   time.Duration  // since when the node is out of reach; 0: it is not
 }
 
@@ -88,9 +89,21 @@ func (r *record) wants(name string) bool {
 	return r.set.Any(name)
 }
 
+// refreshSoon renews our record at once, or together with what else changes
+// within selfPace of the last time.
+func (m *Machine) refreshSoon(now time.Duration) {
+	if due := m.lastSelf + selfPace; due > now {
+		m.timers.lower(&m.selfTimer, due)
+		return
+	}
+	m.refreshSelf(now)
+}
+
 // refreshSelf makes a new version of our own record if anything in it changed,
 // and floods it.
 func (m *Machine) refreshSelf(now time.Duration) {
+	m.lastSelf = now
+	m.timers.stop(&m.selfTimer)
 	var neighbours []uuid.UUID
 	patterns := slices.Clone(m.patterns)
 	for _, q := range m.peerList {
@@ -108,11 +121,14 @@ func (m *Machine) refreshSelf(now time.Duration) {
 		patterns = []string{">"} // too much to say: everything, which contains it
 	}
 	if slices.Equal(neighbours, m.self.neighbours) && slices.Equal(patterns, m.self.patterns) {
+		if m.self.sought = m.patternsVersion; m.self.awaiting == nil {
+			m.confirm()
+		}
 		return
 	}
 	v := m.self.version
 	v.version++
-	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns})
+	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns, sought: m.patternsVersion})
 	m.flood(now, m.self, nil)
 }
 
@@ -159,8 +175,7 @@ func (m *Machine) answered(now time.Duration, rec *record, q *peer) {
 	}
 	rec.awaiting = nil
 	if rec == m.self {
-		m.confirmed = rec.version.version
-		m.emit(Event{Kind: EventConfirmed, Version: m.confirmed})
+		m.confirm()
 		return
 	}
 	if rec.parent != nil && rec.parent.active != nil {
@@ -169,8 +184,17 @@ func (m *Machine) answered(now time.Duration, rec *record, q *peer) {
 	rec.parent = nil
 }
 
+// confirm notes that every node reachable has our record.
+func (m *Machine) confirm() {
+	m.confirmed = m.self.sought
+	m.emit(Event{Kind: EventConfirmed, Version: m.confirmed})
+}
+
 func (m *Machine) echo(p *path, v recordVersion) {
 	p.echoes = slices.DeleteFunc(p.echoes, func(x recordVersion) bool { return x.node == v.node })
+	if len(p.echoes) > 2*(m.cfg.MaxOrigins+1) {
+		return // of more nodes than anyone keeps records of
+	}
 	p.echoes = append(p.echoes, v)
 	m.wakeControl(p)
 }
@@ -211,9 +235,9 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 		m.storeRecord(rec)
 		m.flood(now, rec, p.peer)
 		m.interestChanged(now)
-	case old.version == rec.version && old.lostAt > 0:
+		m.introduceLogs(id)
+	case old.version == rec.version && !m.isReachable(id):
 		// Out of reach until now: those behind us may have dropped it.
-		old.lostAt = 0
 		m.answered(now, old, p.peer)
 		m.echo(p, old.version)
 		m.forward(old, p.peer)

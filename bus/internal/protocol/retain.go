@@ -25,6 +25,10 @@ func (m *Machine) settle(now time.Duration, l *log) {
 	if l.own && l.entries.len() != before {
 		m.emit(Event{Kind: EventRoom, Lane: l.id.Lane})
 	}
+	if moved && !l.own {
+		m.ackSource(now, l) // there is credit again
+		m.markAll(l, l.source)
+	}
 	if moved && l.stall.index != 0 && !m.full(l) {
 		m.timers.stop(&l.stall)
 	}

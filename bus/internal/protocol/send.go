@@ -56,7 +56,7 @@ func (c *cursor) has() bool {
 	if c.next < l.have {
 		return c.unacked < c.window() || c.next < l.base
 	}
-	return c.flushSkip && c.prev < c.next || c.owesFin()
+	return c.flushSkip && c.prev < c.next || c.opens || c.owesFin()
 }
 
 // owesFin says whether the peer knows the log and not yet that it has ended.
@@ -97,17 +97,19 @@ func (m *Machine) PollData(now time.Duration, id PathID, lane uint8, dst []byte)
 		c := *s.queue.at(0)
 		s.queue.pop()
 		c.ready = false
-		before := len(dst)
+		before, clear := len(dst), c.clear()
 		var batch *codec.Batch
 		dst, batch = m.nextFrame(now, p, s, c, dst)
-		if len(dst) == before {
-			continue
-		}
-		if c.has() { // the others take their turn first
+		if len(dst) > before && c.has() { // the others take their turn first
 			c.ready = true
 			s.queue.push(c)
 		}
-		return dst, batch
+		if c.clear() > clear { // what was passed over may be free now
+			m.settle(now, c.log)
+		}
+		if len(dst) > before {
+			return dst, batch
+		}
 	}
 	s.woken = false
 	return dst, nil
@@ -138,7 +140,7 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 			}
 			return m.absent(p, c, span{max(e.first, c.next+1), e.last, reason}, m.start(p, c, dst)), nil
 		}
-		if e.size > int64(p.theirs.maxBatch) {
+		if max(len(e.batch.Bytes()), e.batch.RawSize) > p.theirs.maxBatch {
 			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, m.start(p, c, dst)), nil
 		}
 		if c.unacked >= c.window() {
@@ -160,6 +162,9 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 	if c.prev < c.next {
 		m.tellSkipLater(c)
 	}
+	if c.opens {
+		dst = m.start(p, c, dst)
+	}
 	return dst, nil
 }
 
@@ -173,7 +178,7 @@ func (m *Machine) start(p *path, c *cursor, dst []byte) []byte {
 	if c.started {
 		return dst
 	}
-	c.started = true
+	c.started, c.opens = true, false
 	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
 	b = appendLog(b, c.log.id)
 	b = binary.AppendUvarint(b, c.run)

@@ -1,0 +1,188 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// script reads a fuzzer's bytes as what a peer does next. It never ends early: past its end
+// it reads zeros.
+type script struct{ b []byte }
+
+func (s *script) byte() byte {
+	if len(s.b) == 0 {
+		return 0
+	}
+	v := s.b[0]
+	s.b = s.b[1:]
+	return v
+}
+
+func (s *script) bytes(n int) []byte {
+	n = min(n, len(s.b))
+	v := s.b[:n:n]
+	s.b = s.b[n:]
+	return v
+}
+
+// number is small as a rule, for it to meet the numbers in use.
+func (s *script) number() uint64 {
+	switch v := s.byte(); {
+	case v < 0xf0:
+		return uint64(v % 24)
+	case v < 0xf8:
+		return uint64(v) << 8
+	default:
+		return epochSlack - 0xf8 - 1 + uint64(v)
+	}
+}
+
+func (s *script) log() codec.LogID {
+	v := s.byte()
+	return codec.LogID{Node: simID(int(v % 4)), Epoch: uint64(1 + v>>2%3), Lane: v >> 7}
+}
+
+// frame makes a frame that is valid but for its numbers.
+func (s *script) frame(h *hostile) (kind byte, body []byte, control bool) {
+	switch s.byte() % 12 {
+	case 0:
+		return frameStart, appendStart(nil, s.number(), s.log(), s.number(), s.number()), false
+	case 1, 2:
+		alias, prev, age := s.number(), s.number(), s.number()
+		first, count := max(s.number(), 1), 1+int(s.byte()%8)
+		if first > 1<<40 {
+			count = 1
+		}
+		b := sealed(s.log(), first, count, int(s.byte())*32, "a.x")
+		return frameBatch, append(uvarints(alias, prev, age), b.Bytes()...), false
+	case 3:
+		return frameSkip, uvarints(s.number(), s.number(), s.number()), false
+	case 4:
+		return frameAbsent, append(uvarints(s.number(), s.number(), s.number(), s.number()), s.byte()), false
+	case 5:
+		return frameFin, uvarints(s.number(), s.number()), false
+	case 6:
+		alias := s.number()
+		b := appendLog(uvarints(alias<<1|1), s.log())
+		b = append(b, uvarints(s.number(), s.number(), s.number(), s.number())...)
+		b = append(b, uvarints(alias<<1, s.number(), s.number(), s.number(), s.number())...)
+		return frameVector, b, true
+	case 7:
+		return frameGraft, append(appendLog(nil, s.log()), uvarints(s.number())...), true
+	case 8:
+		id := simID(int(s.byte() % 4))
+		b := append(appendLog(nil, s.log()), uvarints(s.number(), s.number())...)
+		return frameReport, append(append(b, s.byte()), id[:]...), true
+	case 9:
+		rec := record{version: recordVersion{simID(int(s.byte() % 6)), s.number(), s.number()}}
+		for range s.byte() % 4 {
+			rec.neighbours = append(rec.neighbours, simID(int(s.byte()%6)))
+			rec.patterns = append(rec.patterns, simTopics[int(s.byte())%len(simTopics)])
+		}
+		return frameRecord, rec.append(nil), true
+	case 10:
+		return frameEcho, recordVersion{simID(int(s.byte() % 6)), s.number(), s.number()}.append(nil), true
+	default:
+		return []byte{framePing, framePong, frameBye, frameReady}[s.byte()%4], uvarints(s.number()), true
+	}
+}
+
+// FuzzMachine lets a peer that got past its hello do anything, while the machine emits,
+// time passes and consumers come and go. Nothing may panic, the books have to agree after
+// each step, what is held stays bounded, and the peer is told off with a close error or not at all.
+func FuzzMachine(f *testing.F) {
+	f.Add([]byte("\x02\x00\x00\x01\x00\x00\x02\x01\x00\x00\x00\x01\x03\x01\x01"))
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25})
+	f.Fuzz(func(t *testing.T, data []byte) { misbehave(t, data) })
+}
+
+func misbehave(t *testing.T, data []byte) {
+	h := newHostile()
+	h.greet()
+	s := &script{data}
+	own := codec.NewBuilder(codec.LogID{Node: simID(0), Epoch: 1}, 1)
+	steps := 0
+	for ; len(s.b) > 0; steps++ {
+		var err error
+		switch op := s.byte(); op % 16 {
+		case 0:
+			err = h.control(s.byte(), s.bytes(int(s.byte()%64)))
+		case 1:
+			err = h.data(s.byte(), s.bytes(int(s.byte()%64)))
+		case 2:
+			h.now += time.Duration(s.number()) * 700 * time.Millisecond
+			h.m.Tick(h.now)
+		case 3:
+			if !h.m.full(h.m.own[0]) {
+				own.Append("a.x", codec.EncodingRaw, 0, nil, make([]byte, s.byte()))
+				h.m.Append(h.now, own.Seal(nil))
+			}
+		case 4:
+			h.polls, h.eager = op&16 > 0, op&32 > 0
+		case 5:
+			h.m.Release(h.now, s.log(), s.number())
+		case 6:
+			h.m.SetPatterns(h.now, simTopics[:s.byte()%4])
+		case 7: // a frame with some of its bytes changed
+			kind, body, control := s.frame(h)
+			for range s.byte() % 3 {
+				if len(body) > 0 {
+					body[int(s.byte())%len(body)] ^= s.byte()
+				}
+			}
+			err = h.hand(kind, body, control)
+		default:
+			kind, body, control := s.frame(h)
+			err = h.hand(kind, body, control)
+		}
+		h.drain()
+		h.answer(t, err)
+	}
+	if n := h.m.size(); n > 3000+20*steps {
+		t.Errorf("holds %d things after %d steps", n, steps)
+	}
+}
+
+func (h *hostile) hand(kind byte, body []byte, control bool) error {
+	if control {
+		return h.control(kind, body)
+	}
+	return h.data(kind, body)
+}
+
+// answer ends the path where the machine wants that, and brings up the next.
+func (h *hostile) answer(t *testing.T, err error) {
+	var ce *CloseError
+	if err != nil && !errors.As(err, &ce) {
+		t.Fatalf("not a close error: %v", err)
+	}
+	if ce != nil {
+		h.m.PathClosed(h.now, h.path, ce.Code, ce.Reason)
+	}
+	if h.m.paths[h.path] != nil {
+		return
+	}
+	h.path++
+	h.m.AddPath(h.now, PathInfo{ID: h.path, Peer: simID(1)})
+	hi := hello{min: Version, max: Version, node: simID(1), epoch: 1, maxBatch: 1 << 20, channel: "sim"}
+	if err := h.m.HandleControl(h.now, h.path, frameHello, hi.append(nil)); err == nil {
+		h.m.HandleControl(h.now, h.path, frameReady, nil)
+	}
+	h.drain()
+}
+
+// A short, fixed part of what the fuzzer does, in every test run.
+func TestMisbehaviour(t *testing.T) {
+	w := newWorld(1)
+	for range 400 {
+		data := make([]byte, 600)
+		for i := 0; i < len(data); i += 8 {
+			binary.LittleEndian.PutUint64(data[i:], w.rng.Uint64())
+		}
+		misbehave(t, data)
+	}
+}

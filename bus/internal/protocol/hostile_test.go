@@ -1,0 +1,245 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// hostile is a peer that says what it likes to a machine, which also has an honest peer
+// that does not read, and local consumers that are never done.
+type hostile struct {
+	m      *Machine
+	now    time.Duration
+	path   PathID
+	seen   []Event
+	polls  bool // reads what the machine says
+	eager  bool // the local consumers are done at once
+	honest PathID
+}
+
+func newHostile() *hostile {
+	cfg := simConfig()
+	cfg.ID, cfg.Epoch, cfg.MaxOrigins, cfg.MaxPeers = simID(0), 1, 8, 4
+	cfg.BufferMax, cfg.ReceiveBytes, cfg.MaxBatch = 100, 64<<10, reserveWindow
+	h := &hostile{m: New(0, cfg), honest: 1, path: 2}
+	h.m.SetPatterns(0, []string{">"})
+	h.m.AddPath(0, PathInfo{ID: h.honest, Peer: simID(2)})
+	h.hello(h.honest, simID(2))
+	rec := record{version: recordVersion{simID(2), 1, 1}, patterns: []string{">"}}
+	h.mustControl(h.honest, frameRecord, rec.append(nil))
+	h.mustControl(h.honest, frameReady, nil)
+	h.drain()
+	h.m.AddPath(0, PathInfo{ID: h.path, Peer: simID(1)})
+	return h
+}
+
+func (h *hostile) hello(path PathID, id uuid.UUID) {
+	hi := hello{min: Version, max: Version, node: id, epoch: 1, maxBatch: 1 << 20, timeout: time.Minute, channel: "sim"}
+	h.mustControl(path, frameHello, hi.append(nil))
+}
+
+func (h *hostile) greet() {
+	h.hello(h.path, simID(1))
+	h.mustControl(h.path, frameReady, nil)
+}
+
+func (h *hostile) mustControl(path PathID, kind byte, body []byte) {
+	if err := h.m.HandleControl(h.now, path, kind, body); err != nil {
+		panic(err)
+	}
+	h.drain()
+}
+
+func (h *hostile) mustData(kind byte, body []byte) {
+	if err := h.data(kind, body); err != nil {
+		panic(err)
+	}
+}
+
+func (h *hostile) control(kind byte, body []byte) error {
+	defer h.drain()
+	return h.m.HandleControl(h.now, h.path, kind, body)
+}
+
+func (h *hostile) data(kind byte, body []byte) error {
+	defer h.drain()
+	return h.m.HandleData(h.now, h.path, 0, kind, body)
+}
+
+// drain does what the machine's events ask for.
+func (h *hostile) drain() {
+	for e, ok := h.m.PollEvent(); ok; e, ok = h.m.PollEvent() {
+		switch e.Kind {
+		case EventDeliver, EventGap:
+			h.m.Dispatched(h.now, e.Log, e.Last, 1)
+			if h.eager {
+				h.m.Release(h.now, e.Log, e.Last)
+			}
+		case EventControl:
+			for h.polls && len(h.m.PollControl(h.now, e.Path, nil)) > 0 {
+			}
+		case EventData:
+			for h.polls {
+				if b, batch := h.m.PollData(h.now, e.Path, e.Lane, nil); len(b) == 0 && batch == nil {
+					break
+				}
+			}
+		}
+		if len(h.seen) < 1000 {
+			h.seen = append(h.seen, e)
+		}
+	}
+	h.m.Check()
+}
+
+func (h *hostile) event(k Kind) (last Event) {
+	for _, e := range h.seen {
+		if e.Kind == k {
+			last = e
+		}
+	}
+	return last
+}
+
+func (h *hostile) log(epoch uint64) codec.LogID { return codec.LogID{Node: simID(1), Epoch: epoch} }
+
+func (h *hostile) seal(log codec.LogID, first uint64, count int) *codec.Batch {
+	return sealed(log, first, count, 8, "a.x")
+}
+
+func sealed(log codec.LogID, first uint64, count, payload int, topic string) *codec.Batch {
+	b := codec.NewBuilder(log, first)
+	for range count {
+		b.Append(topic, codec.EncodingRaw, 0, nil, make([]byte, payload))
+	}
+	return b.Seal(nil)
+}
+
+func appendStart(b []byte, alias uint64, log codec.LogID, run, prev uint64) []byte {
+	b = appendLog(binary.AppendUvarint(b, alias), log)
+	return binary.AppendUvarint(binary.AppendUvarint(b, run), prev)
+}
+
+func uvarints(v ...uint64) (b []byte) {
+	for _, x := range v {
+		b = binary.AppendUvarint(b, x)
+	}
+	return b
+}
+
+func floodID(i int) (id uuid.UUID) {
+	binary.BigEndian.PutUint64(id[:], uint64(i)+1000)
+	return id
+}
+
+// size is what a machine holds, in things that a peer can make it hold.
+func (m *Machine) size() (n int) {
+	n = len(m.logList) + len(m.peerList) + len(m.recordList) + m.events.len() + len(m.timers.heap) + len(m.heard)
+	for _, l := range m.logList {
+		n += l.entries.len() + len(l.cursors)
+		for _, c := range l.cursors {
+			n += c.flight.len() + len(c.lost)
+		}
+	}
+	for _, q := range m.peerList {
+		n += len(q.remote) + len(q.wanted) + len(q.patterns)
+	}
+	for _, p := range m.paths {
+		n += len(p.records) + len(p.echoes) + len(p.grafts) + len(p.reports) + len(p.pings) + len(p.pongs) + len(p.vectors) + len(p.dirty) + len(p.aliases)
+		for _, s := range p.in {
+			if s != nil {
+				n += len(s.runs)
+			}
+		}
+		for _, s := range p.out {
+			if s != nil {
+				n += s.queue.len()
+			}
+		}
+	}
+	return n
+}
+
+// Whatever a peer floods us with, while neither it nor another peer reads and nobody
+// here takes anything, what we hold stays within bounds, or the peer is cut off.
+func TestFloodsAreBounded(t *testing.T) {
+	const many = 30_000
+	open := func(h *hostile) { h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0)) }
+	for _, c := range []struct {
+		name  string
+		begin func(h *hostile)
+		flood func(h *hostile, i int) error
+	}{
+		{"skips", open, func(h *hostile, i int) error { return h.data(frameSkip, uvarints(0, uint64(i), uint64(i)+1)) }},
+		{"skips behind a batch", func(h *hostile) {
+			open(h)
+			h.mustData(frameBatch, append(uvarints(0, 0, 0), h.seal(h.log(1), 1, 1).Bytes()...))
+		}, func(h *hostile, i int) error { return h.data(frameSkip, uvarints(0, uint64(i)+1, uint64(i)+2)) }},
+		{"absences", open, func(h *hostile, i int) error {
+			return h.data(frameAbsent, append(uvarints(0, uint64(i), uint64(i)+1, uint64(i)+1), byte(1+i%2)))
+		}},
+		{"batches", open, func(h *hostile, i int) error {
+			return h.data(frameBatch, append(uvarints(0, uint64(i), 0), h.seal(h.log(1), uint64(i)+1, 1).Bytes()...))
+		}},
+		{"starts", nil, func(h *hostile, i int) error {
+			return h.data(frameStart, appendStart(nil, uint64(i%16), codec.LogID{Node: floodID(i), Epoch: 1}, 1, 0))
+		}},
+		{"starts ahead", open, func(h *hostile, i int) error {
+			return h.data(frameStart, appendStart(nil, 0, h.log(1), uint64(i), uint64(i)))
+		}},
+		{"records", nil, func(h *hostile, i int) error {
+			rec := record{version: recordVersion{floodID(i), 1, 1}}
+			return h.control(frameRecord, rec.append(nil))
+		}},
+		{"versions", nil, func(h *hostile, i int) error {
+			rec := record{version: recordVersion{simID(1), 1, uint64(i) + 2}, patterns: []string{"x"}}
+			return h.control(frameRecord, rec.append(nil))
+		}},
+		{"old versions", func(h *hostile) {
+			rec := record{version: recordVersion{simID(1), 1, many}}
+			h.mustControl(h.path, frameRecord, rec.append(nil))
+		}, func(h *hostile, i int) error {
+			rec := record{version: recordVersion{simID(1), 1, uint64(i % 1000)}}
+			return h.control(frameRecord, rec.append(nil))
+		}},
+		{"vectors", nil, func(h *hostile, i int) error {
+			b := appendLog(uvarints(uint64(i%64)<<1|1), codec.LogID{Node: floodID(i), Epoch: 1})
+			return h.control(frameVector, append(b, uvarints(5, 1, 1, 1)...))
+		}},
+		{"grafts", func(h *hostile) { h.m.Append(0, h.seal(codec.LogID{Node: simID(0), Epoch: 1}, 1, 3)) }, func(h *hostile, i int) error {
+			return h.control(frameGraft, append(appendLog(nil, codec.LogID{Node: simID(0), Epoch: 1}), 1))
+		}},
+		{"pings", nil, func(h *hostile, i int) error { return h.control(framePing, uvarints(uint64(i))) }},
+		{"reports", open, func(h *hostile, i int) error {
+			h.m.logs[h.log(1)].source = h.m.peers[simID(2)]
+			b := append(appendLog(nil, h.log(1)), uvarints(uint64(2*i)+1, uint64(2*i)+1)...)
+			id := floodID(i)
+			return h.control(frameReport, append(append(b, 1), id[:]...))
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHostile()
+			h.greet()
+			if c.begin != nil {
+				c.begin(h)
+			}
+			for i := range many {
+				if err := c.flood(h, i); err != nil {
+					var ce *CloseError
+					if !errors.As(err, &ce) {
+						t.Fatalf("not a close error: %v", err)
+					}
+					break
+				}
+			}
+			if n := h.m.size(); n > 8000 {
+				t.Errorf("holds %d things", n)
+			}
+		})
+	}
+}

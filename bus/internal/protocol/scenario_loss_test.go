@@ -1,0 +1,237 @@
+package protocol
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// Custody lost: the relay took 2 to 5 over, and died before it passed them on.
+func TestCustodyLostIsAGapThatItsOriginHearsOf(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, c, _, bc := chain(w, simConfig())
+		a.emitMany(1, "a.x")
+		w.rest(5 * time.Second)
+		bc.outage(10 * time.Second)
+		w.runFor(time.Second)
+		a.emitMany(4, "a.x")
+		w.runFor(3 * time.Second)
+		w.expect(len(a.m.own[0].cursors) > 0 && a.m.own[0].entries.len() == 0, "the relay did not take them over")
+		b.kill()
+		w.runFor(time.Second)
+		b.boot()
+		w.rest(30 * time.Second)
+		w.runFor(time.Second)
+		c.want(a.log(0), "1")
+		c.wantGaps(a.log(0), "2-5")
+		report := a.reports[0]
+		w.expect(len(a.reports) == 1 && report.Peer == c.id && report.First == 2 && report.Last == 5, "reports: %+v", a.reports)
+	})
+}
+
+func TestOverflowWhileAwayIsAGapOfExactlyThat(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax = 10
+		a, b, l := pair(w, cfg)
+		a.emitMany(3, "a.x")
+		w.rest(5 * time.Second)
+		l.outage(15 * time.Second)
+		w.runFor(time.Second)
+		a.emitMany(25, "a.x")
+		w.rest(30 * time.Second)
+		w.runFor(time.Second)
+		b.want(a.log(0), "1-3 19-28")
+		b.wantGaps(a.log(0), "4-18")
+		w.expect(a.m.Stats().Dropped == 15 && a.m.Stats().Reported == 15, "%+v", a.m.Stats())
+	})
+}
+
+// What a peer does not want may fall out of a buffer without a word.
+func TestOverflowOfTheUnwantedIsNoGap(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax = 10
+		a, b := w.addNode(cfg), w.addNode(cfg, "a.>")
+		l := w.link(b, a)
+		w.rest(5 * time.Second)
+		l.outage(10 * time.Second)
+		w.runFor(time.Second)
+		a.emitMany(2, "a.x")
+		a.emitMany(200, "b.x")
+		a.emitMany(2, "a.x")
+		w.rest(30 * time.Second)
+		b.wantGaps(a.log(0), "1-2")
+		b.want(a.log(0), "203-204")
+	})
+}
+
+func TestBufferTimeoutDropsAndForgets(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		a, b, l := pair(w, cfg)
+		a.emitMany(2, "a.x")
+		w.rest(time.Second)
+		l.outage(21500 * time.Millisecond)
+		a.emitMany(3, "a.x")
+		w.runFor(21 * time.Second)
+		w.expect(a.m.own[0].entries.len() == 0, "kept for too long")
+		w.expect(len(a.saw(EventForget)) == 1, "the peer was not forgotten")
+		w.rest(60 * time.Second)
+		got := b.inbox.log(a.log(0))
+		w.expect(ranges(append(got.ranges, got.gaps...)) == "1-5", "delivered %s, reported %s", ranges(got.ranges), ranges(got.gaps))
+	})
+}
+
+// A is full of what B does not take, and B of nothing: BlockTimeout ends that.
+func TestBlockTimeoutDemotesALaggard(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax, cfg.BlockTimeout, cfg.ReceiveBytes = 20, 2*time.Second, 0
+		a, b, _ := pair(w, cfg)
+		b.hold()
+		for range 40 {
+			if !a.full(0) {
+				a.emit(0, 8<<10, "a.x")
+			}
+		}
+		w.expect(a.builders[0].Next() == 21, "%d emitted", a.builders[0].Next()-1)
+		w.runFor(time.Second)
+		w.expect(a.full(0), "room before BlockTimeout")
+		w.runFor(2 * time.Second)
+		w.expect(!a.full(0), "no room after BlockTimeout")
+		w.expect(len(a.saw(EventLaggard)) == 1, "no word of the laggard")
+		for range 20 {
+			a.emit(0, 8<<10, "a.x")
+		}
+		w.runFor(time.Second)
+		b.letGo()
+		w.rest(10 * time.Second)
+		b.want(a.log(0), "1-8 21-40")
+		b.wantGaps(a.log(0), "9-20")
+	})
+}
+
+// The same at a relay: its window to the source opens again.
+func TestBlockTimeoutFreesARelay(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax, cfg.BlockTimeout, cfg.ReceiveBytes = 10, 2*time.Second, 0
+		a, _, c, _, _ := chain(w, cfg)
+		other := w.addNode(cfg, ">")
+		w.link(other, w.nodes[1])
+		w.rest(5 * time.Second)
+		c.hold()
+		for range 60 {
+			if !a.full(0) {
+				a.emit(0, 8<<10, "a.x")
+			}
+			w.runFor(500 * time.Millisecond)
+		}
+		last := a.builders[0].Next() - 1
+		w.expect(last > 30, "the laggard held everybody up: %d emitted", last)
+		got := other.inbox.log(a.log(0))
+		w.expect(len(got.gaps) == 0 && got.ranges[len(got.ranges)-1].last > last-12, "the other got %v", ranges(got.ranges))
+		c.letGo()
+		w.rest(20 * time.Second)
+		w.checkComplete()
+	})
+}
+
+// Skip and failover: what was skipped toward A is not A's to skip toward D.
+func TestSkipIsNotPassedOnToWhomItWasNotJudgedFor(t *testing.T) {
+	scene(t, func(w *world) {
+		o, a, b, d := w.addNode(simConfig()), w.addNode(simConfig()), w.addNode(simConfig()), w.addNode(simConfig(), "a.>")
+		w.link(a, o)
+		w.link(b, o)
+		db := w.link(d, b)
+		w.rest(5 * time.Second)
+		o.emitMany(5, "a.x")
+		w.runFor(2 * time.Second)
+		db.outage(time.Hour)
+		w.runFor(time.Second)
+		o.emitMany(4, "a.x")
+		w.runFor(2 * time.Second)
+		w.link(d, a)
+		w.runFor(2 * time.Second)
+		o.emitMany(2, "a.x")
+		w.runFor(2 * time.Second)
+		d.want(o.log(0), "1-5 10-11")
+		d.wantGaps(o.log(0), "6-9")
+	})
+}
+
+// Gap livelock: two receivers lack the same, and each could wait for the other.
+func TestTwoThatLackTheSameDoNotWaitForEachOther(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax = 10
+		o, a, b := w.addNode(cfg), w.addNode(cfg, ">"), w.addNode(cfg, ">")
+		oa, ob := w.link(a, o), w.link(b, o)
+		w.link(a, b)
+		w.rest(5 * time.Second)
+		o.emitMany(5, "a.x")
+		w.rest(5 * time.Second)
+		oa.outage(5 * time.Second)
+		ob.outage(5 * time.Second)
+		w.runFor(time.Second)
+		o.emitMany(25, "a.x")
+		before := w.frames
+		w.rest(20 * time.Second)
+		for _, n := range []*simNode{a, b} {
+			n.want(o.log(0), "1-5 21-30")
+			n.wantGaps(o.log(0), "6-20")
+		}
+		w.expect(w.frames-before < 300, "%d frames", w.frames-before)
+	})
+}
+
+// Heal through strangers: only a neighbour of a neighbour holds what is missing.
+func TestMissingEventsAreFoundAtAnotherNeighbour(t *testing.T) {
+	scene(t, func(w *world) {
+		small := simConfig()
+		small.BufferMax = 5
+		o, a, d := w.addNode(small), w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+		w.link(a, o)
+		od, ad := w.link(d, o), w.link(d, a)
+		w.rest(5 * time.Second)
+		o.emitMany(2, "a.x")
+		w.rest(5 * time.Second)
+		od.outage(4 * time.Second)
+		ad.outage(5 * time.Second)
+		w.runFor(time.Second)
+		for range 20 {
+			o.emit(0, 8, "a.x")
+			w.runFor(20 * time.Millisecond)
+		}
+		w.rest(20 * time.Second)
+		a.want(o.log(0), "1-22")
+		got := d.inbox.log(o.log(0))
+		all := append(slices.Clone(got.ranges), got.gaps...)
+		slices.SortFunc(all, func(x, y span) int { return int(x.first) - int(y.first) })
+		w.expect(ranges(all) == "1-22", "delivered %s, reported %s", ranges(got.ranges), ranges(got.gaps))
+	})
+}
+
+// An old log outlives its origin, but not for ever.
+func TestLogOfADeadOriginIsForgotten(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		a, b, c, ab, _ := chain(w, cfg)
+		a.emitMany(3, "a.x")
+		w.rest(5 * time.Second)
+		old := a.log(0)
+		ab.outage(2 * time.Second)
+		a.kill()
+		w.runFor(5 * time.Second)
+		w.expect(b.m.logs[old] != nil && c.m.logs[old] != nil, "forgotten at once")
+		w.runFor(40 * time.Second)
+		w.expect(b.m.logs[old] == nil && c.m.logs[old] == nil, "never forgotten")
+		a.boot()
+		a.emitMany(1, "a.x")
+		w.rest(10 * time.Second)
+		c.want(a.log(0), "1")
+	})
+}

@@ -1,0 +1,228 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+func TestSurplusPathIsRetiredByTheSmallerID(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b := w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+		w.link(a, b)
+		w.link(b, a)
+		for range 30 {
+			a.emit(0, 8, "a.x")
+			b.emit(0, 8, "a.x")
+			w.runFor(5 * time.Millisecond)
+		}
+		w.settle(5 * time.Second)
+		w.expect(len(w.conns) == 1, "%d connections", len(w.conns))
+		closed := a.saw(EventClose)
+		w.expect(len(closed) == 1 && closed[0].Code == CodeSurplus && len(b.saw(EventClose)) == 0,
+			"A closed %+v, B %+v", closed, b.saw(EventClose))
+		w.expect(len(a.saw(EventPeerDown))+len(b.saw(EventPeerDown)) == 0, "the peer went down")
+		b.want(a.log(0), "1-30")
+		a.want(b.log(0), "1-30")
+	})
+}
+
+// One of two paths goes: the peer stays, and loses nothing.
+func TestSecondPathTakesOver(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b := w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+		l := w.link(b, a)
+		w.settle(5 * time.Second)
+		first := l.conn
+		w.connect(b, a, l.id, 7)
+		for range 40 {
+			a.emit(0, 8, "a.x")
+			w.runFor(w.between(0, 10*time.Millisecond))
+			if w.chance(0.05) {
+				first.cut()
+			}
+		}
+		w.settle(20 * time.Second)
+		b.want(a.log(0), "1-40")
+		b.wantGaps(a.log(0), "")
+	})
+}
+
+// twin is another machine under a node's id.
+func (w *world) twin(n *simNode, epoch uint64) *simNode {
+	cfg := n.cfg
+	cfg.Epoch = epoch
+	x := &simNode{w: w, name: n.name + "'", id: n.id, cfg: cfg, patterns: n.patterns, consumers: 1}
+	x.cfg.Epoch--
+	x.boot()
+	return x
+}
+
+func TestOlderRunIsSuperseded(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, _ := pair(w, simConfig())
+		newer := w.twin(b, b.cfg.Epoch+5)
+		w.connect(newer, a, 99, 1)
+		w.runFor(300 * time.Millisecond)
+		closed := a.saw(EventClose)
+		w.expect(len(closed) == 1 && closed[0].Code == CodeSuperseded, "closed: %+v", closed)
+		a.emit(0, 8, "a.x")
+		w.runFor(300 * time.Millisecond)
+		newer.want(a.log(0), "1")
+		b.want(a.log(0), "")
+
+		older := w.twin(b, b.cfg.Epoch-1)
+		w.connect(older, a, 98, 1)
+		w.runFor(500 * time.Millisecond)
+		older.want(a.log(0), "")
+		w.expect(len(older.saw(EventPeerUp)) == 0, "the older run was let in")
+	})
+}
+
+// greeting is the outcome of a path between two machines that have just met.
+func greeting(t *testing.T, a, b *Machine, info PathInfo) (code Code) {
+	t.Helper()
+	info.ID = 1
+	b.AddPath(0, PathInfo{ID: 1, Peer: a.cfg.ID})
+	a.AddPath(0, info)
+	for range 5 {
+		for _, dir := range [][2]*Machine{{a, b}, {b, a}} {
+			var closed error
+			eachFrame(dir[0].PollControl(0, 1, nil), func(kind byte, body []byte) {
+				if closed == nil {
+					closed = dir[1].HandleControl(0, 1, kind, body)
+				}
+			})
+			if ce, ok := closed.(*CloseError); ok {
+				return ce.Code
+			}
+		}
+	}
+	for _, m := range []*Machine{a, b} {
+		for e, ok := m.PollEvent(); ok; e, ok = m.PollEvent() {
+			if e.Kind == EventClose {
+				return e.Code
+			}
+		}
+	}
+	return CodeNormal
+}
+
+func TestRefusalsHaveTheirCodes(t *testing.T) {
+	config := func(i int, change func(*Config)) Config {
+		cfg := simConfig()
+		cfg.ID, cfg.Epoch = simID(i), 1
+		if change != nil {
+			change(&cfg)
+		}
+		return cfg
+	}
+	for _, c := range []struct {
+		name   string
+		a, b   Config
+		expect int // the id that a's transport proved
+		code   Code
+	}{
+		{"accepted", config(0, nil), config(1, nil), 1, CodeNormal},
+		{"channel", config(0, nil), config(1, func(c *Config) { c.Channel = "other" }), 1, CodeChannel},
+		{"full", config(0, nil), config(1, func(c *Config) { c.MaxPeers = 0 }), 1, CodeFull},
+		{"self", config(0, nil), config(1, nil), 0, CodeSelf},
+		{"wrong id", config(0, nil), config(1, nil), 2, CodeWrongID},
+		{"small batches", config(0, nil), config(1, func(c *Config) { c.MaxBatch = 10 }), 1, CodeViolation},
+	} {
+		got := greeting(t, New(0, c.a), New(0, c.b), PathInfo{Peer: simID(c.expect), Dialed: true, Link: 1})
+		if got != c.code {
+			t.Errorf("%s: code %d, not %d", c.name, got, c.code)
+		}
+	}
+}
+
+func TestOtherVersionIsRefusedWhateverElseItsHelloHas(t *testing.T) {
+	m := New(0, Config{ID: simID(0), Epoch: 1, Lanes: 1, MaxPeers: 1, MaxOrigins: 1, Timeout: time.Second})
+	m.AddPath(0, PathInfo{ID: 1, Peer: simID(1)})
+	err := m.HandleControl(0, 1, frameHello, []byte{2, 9, 'w', 'h', 'o', ' ', 'k', 'n', 'o', 'w', 's'})
+	if ce, ok := err.(*CloseError); !ok || ce.Code != CodeVersion {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestSilenceBeforeAndAfterTheHelloEndsAPath(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, l := pair(w, simConfig())
+		l.conn.mute = true
+		w.runFor(simConfig().Timeout + time.Second)
+		for _, n := range []*simNode{a, b} {
+			c := n.saw(EventClose)
+			w.expect(len(c) == 1 && c[0].Code == CodeTimeout, "%s: closed %+v", n, c)
+		}
+		c := w.addNode(simConfig())
+		w.connect(c, a, 9, 1).mute = true
+		w.runFor(simConfig().HelloTimeout + time.Second)
+		closed := c.saw(EventClose)
+		w.expect(len(closed) == 1 && closed[0].Code == CodeHelloTimeout, "closed %+v", closed)
+	})
+}
+
+// At MaxOrigins a new origin is refused and said so; the others are not touched.
+func TestMaxOriginsRefusesTheNewOnly(t *testing.T) {
+	scene(t, func(w *world) {
+		small := simConfig()
+		small.MaxOrigins = 2
+		hub := w.addNode(small, ">")
+		var leaves []*simNode
+		for range 4 {
+			n := w.addNode(simConfig())
+			w.link(n, hub)
+			w.runFor(2 * time.Second)
+			n.emit(0, 8, "a.x")
+			w.runFor(time.Second)
+			leaves = append(leaves, n)
+		}
+		for i, n := range leaves {
+			n.emit(0, 8, "a.x")
+			w.runFor(time.Second)
+			hub.want(n.log(0), map[bool]string{true: "1-2", false: ""}[i < 2])
+		}
+		w.expect(len(hub.saw(EventRefused)) > 0, "refused without a word")
+	})
+}
+
+// A batch that is too old is refused, and reported.
+func TestBatchOlderThanMaxAgeIsAGap(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	log := h.log(0)
+	h.mustData(frameStart, appendStart(nil, 0, log, 1, 0))
+	age := uint64(h.m.cfg.maxAge()/time.Millisecond) + 1
+	h.mustData(frameBatch, append(binary.AppendUvarint(binary.AppendUvarint([]byte{0}, 0), age), h.seal(log, 1, 3).Bytes()...))
+	e := h.event(EventGap)
+	if e.First != 1 || e.Last != 3 || e.Reason != ReasonExpired {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// Whoever brings the first start of a log fixes where it begins, and a later run from
+// before that brings nothing back.
+func TestFirstStartFixesWhereALogBegins(t *testing.T) {
+	scene(t, func(w *world) {
+		o, a, b := w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+		w.link(a, o)
+		w.link(b, o)
+		w.settle(5 * time.Second)
+		n := w.addNode(simConfig(), ">")
+		w.link(n, a)
+		w.link(n, b)
+		for range 100 {
+			o.emit(0, 8, "a.x")
+			w.runFor(2 * time.Millisecond)
+		}
+		w.settle(5 * time.Second)
+		got := n.inbox.log(o.log(0))
+		begin := n.m.logs[o.log(0)].begin
+		w.expect(len(got.gaps) == 0 && len(got.ranges) == int(100-begin), "%d delivered after %d, reported %q", len(got.ranges), begin, ranges(got.gaps))
+	})
+}
+
+var _ = uuid.Nil

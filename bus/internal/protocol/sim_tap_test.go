@@ -1,0 +1,152 @@
+package protocol
+
+import (
+	"encoding/binary"
+
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// tap reads along on one side of a connection, and holds what goes by to the rules of
+// credit. It shares no code with the machine but the reading of fields.
+type tap struct {
+	said   []codec.LogID // names in the vectors this side sends
+	theirs []codec.LogID
+	names  map[int]map[uint64]codec.LogID // of the data streams of this side
+	runs   map[codec.LogID][]flight       // what this side sent in its current runs
+}
+
+// teller is a run of a peer, and a log that it speaks of.
+type teller struct {
+	m   *Machine
+	log codec.LogID
+}
+
+func newTap() *tap {
+	return &tap{names: map[int]map[uint64]codec.LogID{}, runs: map[codec.LogID][]flight{}}
+}
+
+// eachFrame takes frames off bytes that hold whole ones.
+func eachFrame(b []byte, do func(kind byte, body []byte)) {
+	for len(b) > 0 {
+		size, n := binary.Uvarint(b)
+		do(b[n], b[n+1:n+int(size)])
+		b = b[n+int(size):]
+	}
+}
+
+// eachVector reads the entries of a vector frame.
+func eachVector(names *[]codec.LogID, body []byte, do func(id codec.LogID, said remote)) {
+	r := reader{b: body}
+	for len(r.b) > 0 {
+		a := r.uvarint()
+		if a&1 == 1 {
+			id := r.log()
+			if a>>1 == uint64(len(*names)) {
+				*names = append(*names, id)
+			} else {
+				(*names)[a>>1] = id
+			}
+		}
+		have, base, done, window := r.seq(), r.seq(), r.seq(), r.seq()
+		do((*names)[a>>1], remote{have - base, have, have - done, int64(window)})
+	}
+}
+
+// control sees what this side sends: the right edge of the credit it gives never
+// goes back, and what it has and is done with never does.
+func (t *tap) control(e *simEnd, b []byte) {
+	eachFrame(b, func(kind byte, body []byte) {
+		if len(body) >= maxControl {
+			e.conn.w.failf("%s: a control frame of %d bytes", e.node, len(body))
+		}
+		if kind != frameVector {
+			return
+		}
+		eachVector(&t.said, body, func(id codec.LogID, said remote) {
+			r := e.node.inbox.log(id)
+			edge := r.bytes + said.window
+			switch {
+			case id.Node == e.node.id:
+			case edge < r.edge:
+				e.conn.w.failf("%s: the right edge of %v went back from %d to %d", e.node, id, r.edge, edge)
+			case said.window > reserveWindow+maxWindow:
+				e.conn.w.failf("%s: a window of %d bytes", e.node, said.window)
+			case said.have < r.have || said.done < r.done || said.base > said.have || said.done > said.have:
+				e.conn.w.failf("%s: says %+v of %v, said have %d and done %d before", e.node, said, id, r.have, r.done)
+			}
+			r.edge, r.have, r.done = max(r.edge, edge), said.have, said.done
+			r.checkDone(e.node, id, said.done)
+		})
+	})
+}
+
+// checkDone holds done to what consumers released.
+func (r *received) checkDone(n *simNode, id codec.LogID, done uint64) {
+	for _, t := range n.todo {
+		if t.log == id && t.last <= done {
+			n.w.failf("%s: says that it is done with %v up to %d, and holds %d", n, id, done, t.last)
+		}
+	}
+	for last, held := range r.held {
+		if held > 0 && last <= done {
+			n.w.failf("%s: says that it is done with %v up to %d, and works on %d", n, id, done, last)
+		}
+	}
+}
+
+// heard sees what arrives at this side.
+func (t *tap) heard(e *simEnd, kind byte, body []byte) {
+	if kind != frameVector {
+		return
+	}
+	eachVector(&t.theirs, body, func(id codec.LogID, said remote) {
+		k := teller{e.peer.m, id}
+		if old, ok := e.node.told[k]; !ok || said.have >= old.have {
+			e.node.told[k] = said
+		}
+	})
+}
+
+// data sees the batches that this side sends: each starts within the window, beyond
+// what the peer said it has.
+func (t *tap) data(e *simEnd, lane int, b []byte) {
+	names := t.names[lane]
+	if names == nil {
+		names = map[uint64]codec.LogID{}
+		t.names[lane] = names
+	}
+	eachFrame(b, func(kind byte, body []byte) {
+		r := reader{b: body}
+		switch kind {
+		case frameStart:
+			name, id := r.uvarint(), r.log()
+			names[name] = id
+			t.runs[id] = nil
+		case frameBatch:
+			id := names[r.uvarint()]
+			r.seq() // prev
+			r.seq() // age
+			batch, err := codec.ParseBatch(r.b, 1<<20)
+			if err != nil {
+				e.conn.w.failf("%s: sends what cannot be parsed: %v", e.node, err)
+			}
+			told, ok := e.node.told[teller{e.peer.m, id}]
+			if !ok {
+				told.window = reserveWindow
+			}
+			var beyond int64
+			keep := t.runs[id][:0]
+			for _, f := range t.runs[id] {
+				if f.last > told.have {
+					beyond += f.size
+					keep = append(keep, f)
+				}
+			}
+			if beyond >= told.window {
+				e.conn.w.failf("%s: sends %d–%d of %v to %s with %d bytes beyond %d, %d allowed",
+					e.node, batch.First, batch.Last(), id, e.peer.node, beyond, told.have, told.window)
+			}
+			t.runs[id] = append(keep, flight{batch.First, batch.Last(), int64(len(r.b))})
+		}
+	})
+}
