@@ -127,7 +127,7 @@ func (c Config) validate() error {
 	}
 	for _, b := range []bound{
 		{"MaxPeers", int64(c.MaxPeers), 1, 1 << 20},
-		{"MaxOrigins", int64(c.MaxOrigins), 1, 1 << 20},
+		{"MaxOrigins", int64(c.MaxOrigins), 1, 1 << 17},
 		{"BufferMax", int64(c.BufferMax), 1, math.MaxInt32},
 		{"BufferBytes", c.BufferBytes, 1, math.MaxInt64},
 		{"ReceiveBytes", c.ReceiveBytes, 1, math.MaxInt64},

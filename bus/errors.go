@@ -64,6 +64,7 @@ var reasonTexts = [...]string{
 	ReasonUnfinished: "the origin ended without saying where",
 }
 
+// String is the reason in words.
 func (r Reason) String() string {
 	if int(r) < len(reasonTexts) && reasonTexts[r] != "" {
 		return reasonTexts[r]

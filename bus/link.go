@@ -36,7 +36,6 @@ type Link struct {
 
 	mu    sync.Mutex
 	path  *path
-	peer  uuid.UUID
 	state chan struct{} // closed and replaced when path or err changes
 	err   error         // why the link gave up
 }
@@ -66,7 +65,7 @@ func (n *Node) Connect(rawURL string) (*Link, error) {
 	n.engine.do(func(m *protocol.Machine, now time.Duration) { m.OpenLink(now, l.id) })
 	n.links[l] = struct{}{}
 	n.running.Add(1)
-	go l.run()
+	go l.run() // Node.Close waits for it through running
 	return l, nil
 }
 

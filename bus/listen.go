@@ -31,7 +31,7 @@ func (n *Node) Listen(ctx context.Context, rawURL string) (net.Addr, error) {
 	n.running.Add(1)
 	n.mu.Unlock()
 	n.lifecycle.publish(LifecycleEvent{Kind: LifecycleListening, Local: ln.Addr(), URL: rawURL})
-	go n.accept(ln, pref, rawURL)
+	go n.accept(ln, pref, rawURL) // Node.Close waits for it through running
 	return ln.Addr(), nil
 }
 
@@ -67,7 +67,7 @@ func (n *Node) accept(ln Listener, pref uint8, rawURL string) {
 			}
 			<-slots
 		}()
-		go func() {
+		go func() { // Node.Close waits for it through running
 			defer n.untrack(p)
 			err := p.run()
 			close(over)

@@ -68,7 +68,7 @@ func (p *path) run() error {
 		if s, ok := control.(Prioritizer); ok {
 			s.SetPriority(0)
 		}
-		p.wg.Add(2)
+		p.wg.Add(2) // both are waited for below
 		go p.writeControl(control)
 		go p.acceptStreams()
 		err = p.readControl(control)
@@ -319,7 +319,7 @@ func (p *path) acceptStreams() {
 			return
 		}
 		p.wg.Add(1)
-		go p.readData(s)
+		go p.readData(s) // path.run waits for it
 	}
 }
 

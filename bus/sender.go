@@ -23,7 +23,19 @@ type sender struct {
 	active bool // it will look for more by itself; guarded by the engine's lock
 	heads  []byte
 	parts  []part
+	size   int // of parts
+
+	busySince time.Time // or since slowAfter was last looked at
+	busyBytes int
 }
+
+// A link counts as what limits a lane when a sender that is always busy gets less
+// than slowLink bytes a second through for slowAfter: a processor that limits
+// does several times that.
+const (
+	slowLink  = 25 << 20
+	slowAfter = 100 * time.Millisecond
+)
 
 // part is a frame: heads up to an offset, then a batch.
 type part struct {
@@ -93,10 +105,15 @@ func (s *sender) send() error {
 	}
 	w := bufio.NewWriterSize(stream, 64<<10)
 	for {
+		s.busySince, s.busyBytes = time.Now(), 0
 		for s.poll() {
 			if err := s.write(w); err != nil {
 				return err
 			}
+			s.judgeLink()
+		}
+		if s.own != nil {
+			s.own.compressor.SetLinkLimited(false)
 		}
 		select {
 		case <-s.wake:
@@ -137,9 +154,9 @@ func (s *sender) poll() bool {
 func (s *sender) fill() {
 	p := s.path
 	e := p.node.engine
-	size := 0
+	s.size = 0
 	e.do(func(m *protocol.Machine, now time.Duration) {
-		for size < sendTarget {
+		for s.size < sendTarget {
 			before := len(s.heads)
 			heads, batch := m.PollData(now, p.id, s.lane, s.heads)
 			s.heads = heads
@@ -151,7 +168,7 @@ func (s *sender) fill() {
 				pt.batch = batch.Bytes()
 			}
 			s.parts = append(s.parts, pt)
-			size += len(heads) - before + len(pt.batch)
+			s.size += len(heads) - before + len(pt.batch)
 		}
 		if len(s.parts) == 0 {
 			s.idle()
@@ -172,4 +189,16 @@ func (s *sender) write(w *bufio.Writer) error {
 		s.parts[i].batch = nil
 	}
 	return w.Flush()
+}
+
+// judgeLink tells the lane's compressor whether it is the link that holds the
+// sender up.
+func (s *sender) judgeLink() {
+	s.busyBytes += s.size
+	elapsed := time.Since(s.busySince)
+	if s.own == nil || elapsed < slowAfter {
+		return
+	}
+	s.own.compressor.SetLinkLimited(float64(s.busyBytes) < slowLink*elapsed.Seconds())
+	s.busySince, s.busyBytes = time.Now(), 0
 }

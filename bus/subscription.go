@@ -134,7 +134,7 @@ func (e *engine) subscribe(s *Subscription) (ok bool) {
 		s.version = e.interest
 		if s.handler != nil {
 			e.node.running.Add(1)
-			go s.run()
+			go s.run() // Node.Close waits for it through running
 		}
 	})
 	return ok

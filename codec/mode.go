@@ -36,9 +36,9 @@ const (
 	// Adaptive compresses with S2, or with zstd while the link is the limit
 	// ([Compressor.SetLinkLimited]), and not at all where that saves nothing.
 	Adaptive Mode = iota
-	Off
-	S2
-	Zstd
+	Off           // nothing is compressed
+	S2            // S2 blocks: fast
+	Zstd          // Zstandard at its fastest: smaller, at about twice the cost
 )
 
 var modeNames = [...]string{Adaptive: "adaptive", Off: "off", S2: "s2", Zstd: "zstd"}

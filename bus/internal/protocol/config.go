@@ -56,9 +56,11 @@ const (
 	maxNeighbours = 4096
 	maxName       = 255
 	maxReason     = 255
-	maxCached     = 4096 // topics whose wanted-ness is remembered per peer
-	maxLost       = 1024 // ranges of lost events told apart per cursor
-	maxPings      = 64   // waiting on a path
+	maxCached     = 4096                  // topics whose wanted-ness is remembered per peer
+	maxLost       = 1024                  // ranges of lost events told apart per cursor
+	minAlive      = 30 * time.Millisecond // between keepalives, whatever timeout a peer declares
+	maxAliases    = 1 << 18               // of logs on a stream: twice the most that MaxOrigins may be
+	maxPings      = 64                    // waiting on a path
 	recordGrace   = 5 * time.Second
 	orphanGrace   = 30 * time.Second     // for those behind a restarted relay to come back
 	selfPace      = 5 * time.Millisecond // our own record is renewed no oftener

@@ -20,6 +20,7 @@ type cursor struct {
 
 	next   uint64 // everything up to here was judged: sent, skipped, or known to be there
 	prev   uint64 // the end of the last batch or range sent in this run
+	born   uint64 // where it was placed first
 	floor  uint64 // below this nothing was tracked for the peer
 	others uint64 // up to here it may hold what others sent it: we did not wait until it was done
 	joined uint64 // skips that came before this were judged without the peer's interest
@@ -189,7 +190,7 @@ type runIn struct {
 	log   *log // nil: not taken on
 	run   uint64
 	pos   uint64 // the end of the last thing in it
-	ahead bool   // it went past what we have: what it lacks was asked for
+	asked uint64 // where a new run was asked for, when this one went past what we have
 }
 
 // streamIn is a lane of a path in the peer's direction.

@@ -43,28 +43,62 @@ func (s *script) number() uint64 {
 
 func (s *script) log() codec.LogID {
 	v := s.byte()
-	return codec.LogID{Node: simID(int(v % 4)), Epoch: uint64(1 + v>>2%3), Lane: v >> 7}
+	return codec.LogID{Node: simID([]int{1, 1, 3, 3, 4, 0, 2, 1}[v%8]), Epoch: uint64(1 + v>>3%3), Lane: v >> 7 & (v >> 6)}
 }
 
-// frame makes a frame that is valid but for its numbers.
+// run picks an alias in use, and says where its run is. Sometimes it is wrong about either.
+func (s *script) run(h *hostile) (alias, pos uint64, log codec.LogID) {
+	v := s.byte()
+	p := h.m.paths[h.path]
+	if v < 240 && p != nil && p.in[0] != nil && len(p.in[0].runs) > 0 {
+		runs := p.in[0].runs
+		alias = uint64(int(v) % len(runs))
+		if r := runs[alias]; r != nil && r.log != nil {
+			return alias, r.pos, r.log.id
+		}
+		return alias, 0, s.log()
+	}
+	return s.number(), s.number(), s.log()
+}
+
+// ahead is a position after another, most often the next.
+func (s *script) ahead(pos uint64) uint64 {
+	if v := s.byte(); v < 128 {
+		return pos + 1
+	} else if v < 240 {
+		return pos + uint64(v%16)
+	}
+	return s.number()
+}
+
+// frame makes a frame that is valid but for its numbers, and often for those, too.
 func (s *script) frame(h *hostile) (kind byte, body []byte, control bool) {
-	switch s.byte() % 12 {
-	case 0:
-		return frameStart, appendStart(nil, s.number(), s.log(), s.number(), s.number()), false
+	switch s.byte() % 13 {
+	case 0, 12:
+		alias, _, log := s.run(h)
+		if p := h.m.paths[h.path]; s.byte() < 128 && p != nil && p.in[0] != nil {
+			alias, log = uint64(len(p.in[0].runs)), s.log()
+		}
+		return frameStart, appendStart(nil, alias, log, s.number(), s.number()), false
 	case 1, 2:
-		alias, prev, age := s.number(), s.number(), s.number()
-		first, count := max(s.number(), 1), 1+int(s.byte()%8)
+		alias, prev, log := s.run(h)
+		first, count := max(s.ahead(prev), 1), 1+int(s.byte()%8)
 		if first > 1<<40 {
 			count = 1
 		}
-		b := sealed(s.log(), first, count, int(s.byte())*32, "a.x")
+		age := s.number() << 8
+		b := sealed(log, first, count, int(s.byte())*32, "a.x")
 		return frameBatch, append(uvarints(alias, prev, age), b.Bytes()...), false
 	case 3:
-		return frameSkip, uvarints(s.number(), s.number(), s.number()), false
+		alias, prev, _ := s.run(h)
+		return frameSkip, uvarints(alias, prev, s.ahead(prev)), false
 	case 4:
-		return frameAbsent, append(uvarints(s.number(), s.number(), s.number(), s.number()), s.byte()), false
+		alias, prev, _ := s.run(h)
+		first := s.ahead(prev)
+		return frameAbsent, append(uvarints(alias, prev, first, s.ahead(first)), s.byte()%10), false
 	case 5:
-		return frameFin, uvarints(s.number(), s.number()), false
+		alias, pos, _ := s.run(h)
+		return frameFin, uvarints(alias, pos), false
 	case 6:
 		alias := s.number()
 		b := appendLog(uvarints(alias<<1|1), s.log())

@@ -67,6 +67,9 @@ func (m *Machine) handleReport(p *path, body []byte) error {
 	case l == nil:
 	case l.own:
 		if rep.last > l.have {
+			if rep.receiver != p.peer.id {
+				return nil // a relay is not to blame for what it passes on
+			}
 			return violation("report: %d–%d of our log that ends at %d", rep.first, rep.last, l.have)
 		}
 		m.stats.Reported += rep.last - rep.first + 1
@@ -89,7 +92,7 @@ func (m *Machine) handleGraft(now time.Duration, p *path, body []byte) error {
 		return violation("graft: from 0")
 	}
 	l := m.logs[id]
-	if l == nil || p.peer.active != p {
+	if l == nil || p.peer.active == nil { // a path that comes up resumes from the vector anyway
 		return nil
 	}
 	if from > l.have+1 {

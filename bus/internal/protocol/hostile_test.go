@@ -215,6 +215,18 @@ func TestFloodsAreBounded(t *testing.T) {
 			return h.control(frameGraft, append(appendLog(nil, codec.LogID{Node: simID(0), Epoch: 1}), 1))
 		}},
 		{"pings", nil, func(h *hostile, i int) error { return h.control(framePing, uvarints(uint64(i))) }},
+		{"strangers", func(h *hostile) { h.m.PathClosed(0, h.path, CodeNormal, "") }, func(h *hostile, i int) error {
+			if i > 3000 {
+				return nil
+			}
+			id := PathID(1000 + i)
+			h.m.AddPath(h.now, PathInfo{ID: id, Peer: floodID(i)})
+			h.hello(id, floodID(i))
+			h.mustControl(id, frameReady, nil)
+			h.m.PathClosed(h.now, id, CodeNormal, "")
+			h.drain()
+			return nil
+		}},
 		{"reports", open, func(h *hostile, i int) error {
 			h.m.logs[h.log(1)].source = h.m.peers[simID(2)]
 			b := append(appendLog(nil, h.log(1)), uvarints(uint64(2*i)+1, uint64(2*i)+1)...)

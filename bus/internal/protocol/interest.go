@@ -11,7 +11,7 @@ import (
 // wants says whether anyone behind the peer listens for a topic of the batch.
 // Of a peer whose interest is not known yet, everything is assumed (§8.3).
 func (m *Machine) wants(q *peer, b *codec.Batch) bool {
-	if q.active == nil && q.retained == nil {
+	if m.blind || q.active == nil && q.retained == nil {
 		return true
 	}
 	for i := range b.Topics {
@@ -105,7 +105,7 @@ func (m *Machine) Heard(name string) bool {
 	if heard, ok := m.heard[name]; ok {
 		return heard
 	}
-	heard := false
+	heard := m.blind && m.connected > 0
 	m.isReachable(m.cfg.ID)
 	for _, r := range m.recordList {
 		if r != m.self && m.reach[r.version.node] && r.wants(name) {

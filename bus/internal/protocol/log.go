@@ -58,6 +58,8 @@ type log struct {
 	cursors []*cursor
 	source  *peer // who brought the last fresh entry: the parent
 	asked   *peer // who was grafted because the source lacks something
+	askedAt uint64
+	behind  bool // frames of a peer that is ahead were passed over
 
 	finished bool // fin was seen: last is its end
 	last     uint64
@@ -72,6 +74,7 @@ type log struct {
 
 	stalledAt uint64 // where live was when someone began to wait for room
 	expiry    timer
+	patience  timer
 	stall     timer
 }
 

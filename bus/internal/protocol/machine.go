@@ -28,6 +28,7 @@ type Machine struct {
 	connected int
 
 	records    map[uuid.UUID]*record
+	blind      bool // there are more records than we keep: everything counts as wanted
 	recordList []*record
 	self       *record
 	stored     uint64 // records, ever
@@ -95,6 +96,7 @@ func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 		begin: begin, base: begin, have: begin, done: begin, free: begin, live: begin, newest: m.now}
 	l.expiry.fire = func(now time.Duration) { m.expire(now, l) }
 	l.stall.fire = func(now time.Duration) { m.checkStall(now, l) }
+	l.patience.fire = func(time.Duration) { m.impatient(l) }
 	l.edge = reserveWindow
 	m.logs[id] = l
 	m.logList = append(m.logList, l)

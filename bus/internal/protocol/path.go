@@ -82,7 +82,7 @@ func (m *Machine) AddPath(now time.Duration, info PathInfo) {
 	p.skipTimer.fire = func(time.Duration) { m.flushSkips(p) }
 	m.paths[info.ID] = p
 	m.timers.set(&p.deadTimer, now+m.cfg.HelloTimeout)
-	m.timers.set(&p.aliveTimer, now+m.aliveInterval())
+	m.timers.set(&p.aliveTimer, now+m.aliveInterval(p))
 	if info.Peer == m.cfg.ID {
 		m.closePath(p, CodeSelf, "")
 		return
@@ -278,17 +278,24 @@ func (m *Machine) retireSurplus(q *peer) {
 	}
 }
 
-func (m *Machine) aliveInterval() time.Duration { return m.cfg.Timeout / 3 }
+// aliveInterval lets the peer hear from us three times in what either side takes for silence.
+func (m *Machine) aliveInterval(p *path) time.Duration {
+	timeout := m.cfg.Timeout
+	if p.theirs.timeout > 0 {
+		timeout = min(timeout, p.theirs.timeout)
+	}
+	return max(timeout/3, minAlive)
+}
 
 // keepAlive sends an empty vector when nothing else was sent for a third of Timeout.
 func (m *Machine) keepAlive(now time.Duration, p *path) {
-	due := p.lastSent + m.aliveInterval()
+	due := p.lastSent + m.aliveInterval(p)
 	if due <= now {
 		if p.greeted {
 			p.vectorDue = true
 			m.wakeControl(p)
 		}
-		due = now + m.aliveInterval()
+		due = now + m.aliveInterval(p)
 	}
 	m.timers.set(&p.aliveTimer, due)
 }

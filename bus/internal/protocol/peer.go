@@ -91,14 +91,15 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 	h := p.theirs
 	q := m.peers[h.node]
 	if q == nil {
+		m.forgetOldest(now)
 		q = &peer{id: h.node, epoch: h.epoch, remote: make(map[codec.LogID]*remote), cursors: make(map[*log]*cursor)}
 		q.forget.fire = func(now time.Duration) { m.forgetPeer(now, q) }
 		m.peers[h.node] = q
 		i, _ := slices.BinarySearchFunc(m.peerList, q, func(a, b *peer) int { return bytes.Compare(a.id[:], b.id[:]) })
 		m.peerList = slices.Insert(m.peerList, i, q)
 		m.claimPledges(q, p)
-	} else if p.info.Dialed && m.removePledge(p.info.Link) != nil {
-		m.settleAll(now) // what the link was owed, the peer is owed already
+	} else if p.info.Dialed {
+		m.dropPledge(now, q, p.info.Link)
 	}
 	if h.epoch != q.epoch {
 		// A restarted receiver resumes at what it had done, which floor holds.
@@ -118,6 +119,44 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 	q.paths = append(q.paths, p)
 	// From here on the silence of the path is measured, not its hello.
 	p.lastHeard = now
+	m.timers.lower(&p.aliveTimer, now+m.aliveInterval(p))
+}
+
+// forgetOldest makes room for a newcomer: there are never more peers away than there
+// may be connected.
+func (m *Machine) forgetOldest(now time.Duration) {
+	var oldest *peer
+	away := 0
+	for _, q := range m.peerList {
+		if len(q.paths) > 0 {
+			continue
+		}
+		if away++; oldest == nil || q.lostAt < oldest.lostAt {
+			oldest = q
+		}
+	}
+	if away > m.cfg.MaxPeers {
+		m.timers.stop(&oldest.forget)
+		m.forgetPeer(now, oldest)
+	}
+}
+
+// dropPledge ends what a link was owed that led to a peer known already. What the link
+// was owed from before the peer came is reported: the peer will not miss it, for it
+// does not know of it.
+func (m *Machine) dropPledge(now time.Duration, q *peer, id LinkID) {
+	pledged := m.removePledge(id)
+	if pledged == nil {
+		return
+	}
+	for _, l := range m.own {
+		c := pledged.cursors[l]
+		if born := q.cursors[l].born; c != nil && c.clear() < born {
+			m.stats.Reported += born - c.clear()
+			m.emit(Event{Kind: EventReport, Log: l.id, First: c.clear() + 1, Last: born, Reason: ReasonGone, Peer: q.id})
+		}
+	}
+	m.settleAll(now)
 }
 
 // claimPledges gives a newcomer its place in every log: at the head, but for
@@ -148,7 +187,7 @@ func (m *Machine) claimPledges(q *peer, p *path) {
 
 // addCursor places a peer in a log: everything up to pos is none of its concern.
 func (m *Machine) addCursor(q *peer, l *log, pos uint64) *cursor {
-	c := &cursor{peer: q, log: l, inert: q.id == l.id.Node, next: pos, prev: pos, floor: pos, joined: l.have}
+	c := &cursor{peer: q, log: l, inert: q.id == l.id.Node, next: pos, prev: pos, floor: pos, joined: l.have, born: pos}
 	q.cursors[l] = c
 	l.cursors = append(l.cursors, c)
 	if pos < l.base {

@@ -79,7 +79,7 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 		return err
 	}
 	switch {
-	case alias > uint64(len(s.runs)) || alias >= uint64(m.cfg.MaxOrigins)*2:
+	case alias > uint64(len(s.runs)) || alias >= maxAliases:
 		return violation("start: alias %d", alias)
 	case id.Lane != lane:
 		return violation("start: a log of lane %d on the stream of lane %d", id.Lane, lane)
@@ -101,8 +101,7 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 	}
 	run.log = l
 	if run.pos > l.have {
-		run.ahead = true
-		m.askFor(p, l)
+		m.continues(p, run, run.pos)
 	}
 	return nil
 }
@@ -127,7 +126,8 @@ func (m *Machine) askFor(p *path, l *log) {
 func (m *Machine) graftAny(l *log) bool {
 	for _, q := range m.peerList {
 		if q.active != nil && q.isSource(l) {
-			l.asked = q
+			l.asked, l.askedAt = q, l.have
+			m.timers.set(&l.patience, m.now+m.cfg.BlockTimeout)
 			m.askFor(q.active, l)
 			return true
 		}
@@ -158,14 +158,45 @@ func (q *peer) isSource(l *log) bool {
 // began ahead of us is passed over until we catch up with it: by another peer, or by
 // the new run that a graft asks for.
 func (m *Machine) continues(p *path, run *runIn, prev uint64) bool {
-	if prev <= run.log.have {
-		run.ahead = false
+	l := run.log
+	if prev <= l.have {
 		return true
 	}
-	if run.log.asked == nil || run.log.asked == p.peer {
-		m.askFor(p, run.log)
+	l.behind = true
+	if l.asked == nil && run.asked != l.have+1 { // once for what is missing now
+		run.asked = l.have + 1
+		m.askFor(p, l)
 	}
 	return false
+}
+
+// catchUp asks the next peer that is ahead, once the one asked before has given
+// what it had.
+func (m *Machine) catchUp(l *log) {
+	if !l.behind || l.asked != nil && l.asked.isSource(l) {
+		return
+	}
+	l.asked = nil
+	m.timers.stop(&l.patience)
+	l.behind = m.graftAny(l)
+}
+
+// impatient turns away from a peer that said it has what comes next, was asked
+// for it, and did not give it.
+func (m *Machine) impatient(l *log) {
+	if l.asked == nil {
+		return
+	}
+	if l.have > l.askedAt {
+		l.askedAt = l.have
+		m.timers.set(&l.patience, m.now+m.cfg.BlockTimeout)
+		return
+	}
+	if r := l.asked.remote[l.id]; r != nil {
+		r.base = max(r.base, l.have+1)
+	}
+	l.asked = nil
+	m.graftAll(l)
 }
 
 func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader) error {
@@ -208,15 +239,13 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 	}
 	m.pass(now, l, b.First-1)
 	l.source = q
-	if l.asked == q {
-		l.asked = nil
-	}
 	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), age: age, came: now, pending: 1})
 	m.knows(q, l, b.Last())
 	m.credit(now, l, e.size)
 	m.judge(l, e)
 	m.emit(Event{Kind: EventDeliver, Log: l.id, First: b.First, Last: b.Last(), Batch: b})
 	m.arrived(now, p, l, b)
+	m.catchUp(l)
 	return nil
 }
 
@@ -250,6 +279,7 @@ func (m *Machine) handleSkip(now time.Duration, p *path, run *runIn, r *reader) 
 	m.pass(now, run.log, upto)
 	m.settle(now, run.log)
 	m.markSoon(now, p, run.log)
+	m.catchUp(run.log)
 	return nil
 }
 
@@ -279,16 +309,27 @@ func (m *Machine) handleLoss(now time.Duration, p *path, run *runIn, first, last
 	if rem := p.peer.remote[l.id]; rem != nil {
 		rem.base = max(rem.base, last)
 	}
-	if m.graftAny(l) {
-		run.ahead = true // until the other has brought it, or could not
+	if l.asked == p.peer {
+		l.asked = nil
+	}
+	if l.asked != nil || m.graftAny(l) {
+		l.behind = true // until the other has brought it, or could not
 		return nil
 	}
+	for _, q := range m.peerList {
+		// What someone else still has is not missing.
+		if r := q.remote[l.id]; q.active != nil && r != nil && r.base > l.have && r.have > r.base {
+			last = min(last, r.base)
+		}
+	}
+	l.behind = true
 	if l.source == nil {
 		l.source = p.peer // the report has to go somewhere
 	}
 	m.knows(p.peer, l, last)
 	m.declare(now, l, last, reason)
 	m.markSoon(now, p, l)
+	m.catchUp(l)
 	return nil
 }
 

@@ -228,7 +228,12 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 	}
 	old := m.records[id]
 	switch {
-	case old == nil && len(m.records) > m.cfg.MaxOrigins:
+	case old == nil && len(m.records) > m.cfg.MaxOrigins && id != p.peer.id:
+		// Whose record we do not keep may listen for anything.
+		if !m.blind {
+			m.blind = true
+			m.interestChanged(now)
+		}
 		m.echo(p, rec.version)
 		return nil
 	case old == nil || rec.version.newer(old.version):

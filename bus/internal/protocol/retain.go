@@ -22,7 +22,7 @@ func (m *Machine) settle(now time.Duration, l *log) {
 	}
 	l.free = max(l.free, min(free, l.have))
 	m.enforce(now, l)
-	if l.own && l.entries.len() != before {
+	if l.own && (moved || l.entries.len() != before) {
 		m.emit(Event{Kind: EventRoom, Lane: l.id.Lane})
 	}
 	if moved && !l.own {
@@ -52,7 +52,7 @@ func (m *Machine) full(l *log) bool {
 	if l.own {
 		return l.liveEvents >= int64(m.cfg.BufferMax) || l.liveBytes >= m.cfg.BufferBytes
 	}
-	return l.edge <= l.received
+	return l.edge <= l.received && l.live < l.have
 }
 
 // enforce drops the oldest entries of a log past its bounds, as far as no
@@ -153,6 +153,7 @@ func (m *Machine) forgetLog(l *log) {
 	m.pool += l.grant
 	m.timers.stop(&l.expiry)
 	m.timers.stop(&l.stall)
+	m.timers.stop(&l.patience)
 	for _, q := range m.peerList {
 		delete(q.cursors, l)
 		delete(q.remote, l.id)

@@ -9,8 +9,8 @@ type timer struct {
 	fire  func(now time.Duration)
 }
 
-// timers is a binary heap of deadlines, ordered by time and, for the same time, by
-// arrival, so that a run repeats exactly.
+// timers is a binary heap of deadlines. The order of those for the same time depends
+// on nothing but the calls that set them, so that a run repeats exactly.
 type timers struct {
 	heap []*timer
 }

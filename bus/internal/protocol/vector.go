@@ -105,7 +105,7 @@ func (m *Machine) handleVector(now time.Duration, p *path, body []byte) error {
 		alias, define := a>>1, a&1 == 1
 		if define {
 			id := r.log()
-			if alias > uint64(len(p.aliases)) || alias >= 4*uint64(m.cfg.MaxOrigins+maxLanes) {
+			if alias > uint64(len(p.aliases)) || alias >= maxAliases {
 				return violation("vector: alias %d", alias)
 			}
 			if alias == uint64(len(p.aliases)) {
@@ -153,6 +153,9 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 	if said.have < r.have {
 		return nil // older news, from a path that is slower
 	}
+	if said.have == r.have { // it may have come over a slower path, and none of this goes back
+		said.base, said.done, said.window = max(said.base, r.base), max(said.done, r.done), max(said.window, r.window)
+	}
 	*r = said
 	if l == nil {
 		return nil
@@ -165,9 +168,11 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 		m.emit(Event{Kind: EventDone})
 	}
 	m.enqueue(c)
-	if l.asked == q && !q.isSource(l) {
-		l.asked = nil
+	if l.asked == q && !q.isSource(l) && said.have > l.have {
+		l.asked = nil // it let go of what it was asked for
+		m.graftAll(l)
 	}
+	m.catchUp(l)
 	return nil
 }
 

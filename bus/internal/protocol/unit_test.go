@@ -1,0 +1,285 @@
+package protocol
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/verbose-bus/verbose/codec"
+	"pgregory.net/rapid"
+)
+
+// A ring is a queue.
+func TestRingIsAQueue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var r ring[int]
+		var model []int
+		for i, op := range rapid.SliceOfN(rapid.IntRange(0, 3), 0, 3000).Draw(t, "ops") {
+			switch {
+			case op < 2:
+				*r.push(-1) = i
+				model = append(model, i)
+			case len(model) > 0 && op == 2:
+				r.pop()
+				model = model[1:]
+			case len(model) > 0:
+				r.popBack()
+				model = model[:len(model)-1]
+			}
+			if r.len() != len(model) {
+				t.Fatalf("%d elements, not %d", r.len(), len(model))
+			}
+			for i, want := range model {
+				if *r.at(i) != want {
+					t.Fatalf("element %d is %d, not %d", i, *r.at(i), want)
+				}
+			}
+			if len(model) > 20 {
+				model, r = nil, ring[int]{}
+			}
+		}
+	})
+}
+
+func TestLargeRingShrinksWhenEmpty(t *testing.T) {
+	var r ring[int]
+	for i := range 5000 {
+		r.push(i)
+	}
+	for range 5000 {
+		r.pop()
+	}
+	if cap(r.buf) > 1024 {
+		t.Errorf("keeps room for %d", cap(r.buf))
+	}
+}
+
+// Timers fire when they are due, the earliest first, and next is always the earliest.
+func TestTimersAgainstAModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var h timers
+		var fired []int
+		armed := map[int]time.Duration{}
+		all := make([]*timer, 12)
+		for i := range all {
+			all[i] = &timer{fire: func(time.Duration) { fired = append(fired, i) }}
+		}
+		at := rapid.Custom(func(t *rapid.T) time.Duration { return time.Duration(rapid.IntRange(0, 40).Draw(t, "at")) })
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			i := rapid.IntRange(0, len(all)-1).Draw(t, "timer")
+			switch rapid.IntRange(0, 3).Draw(t, "op") {
+			case 0:
+				d := at.Draw(t, "d")
+				h.set(all[i], d)
+				armed[i] = d
+			case 1:
+				d := at.Draw(t, "d")
+				h.lower(all[i], d)
+				if old, ok := armed[i]; !ok || d < old {
+					armed[i] = d
+				}
+			case 2:
+				h.stop(all[i])
+				delete(armed, i)
+			case 3:
+				now := at.Draw(t, "now")
+				fired = nil
+				h.run(now)
+				if !slices.IsSortedFunc(fired, func(a, b int) int { return int(armed[a] - armed[b]) }) {
+					t.Fatalf("fired %v, armed %v", fired, armed)
+				}
+				for _, i := range fired {
+					if armed[i] > now {
+						t.Fatalf("timer %d fired at %v, due at %v", i, now, armed[i])
+					}
+					delete(armed, i)
+				}
+			}
+			earliest, any := time.Duration(1<<62), false
+			for _, d := range armed {
+				earliest, any = min(earliest, d), true
+			}
+			if got, ok := h.next(); ok != any || ok && got != earliest {
+				t.Fatalf("next is %v %v, armed %v", got, ok, armed)
+			}
+		}
+	})
+}
+
+// A timer that is set again when it fires, to a time already past, does not keep run from ending.
+func TestTimerThatRearmsItselfWaitsForTheNextRun(t *testing.T) {
+	var h timers
+	count := 0
+	tm := &timer{}
+	tm.fire = func(now time.Duration) { count++; h.set(tm, now-1) }
+	h.set(tm, 5)
+	h.run(10)
+	if at, ok := h.next(); count != 1 || !ok || at != 9 {
+		t.Errorf("fired %d times, next at %v", count, at)
+	}
+}
+
+// What is live is counted as a walk over the entries would, wherever live goes.
+func TestSetLiveCountsWhatIsLeft(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := &log{id: codec.LogID{}}
+		for range rapid.IntRange(0, 40).Draw(t, "steps") {
+			switch rapid.IntRange(0, 4).Draw(t, "op") {
+			case 0, 1:
+				n := uint64(rapid.IntRange(1, 9).Draw(t, "count"))
+				kind := entryKind(rapid.IntRange(0, 2).Draw(t, "kind"))
+				e := entry{kind: kind, first: l.have + 1, last: l.have + n}
+				if kind == entryBatch {
+					e.size = int64(n * 10)
+				}
+				l.push(e)
+			case 2:
+				l.pushSkip(l.have+1, 0)
+			case 3:
+				if l.entries.len() > 0 {
+					l.popFront()
+				}
+			case 4:
+				l.setLive(uint64(rapid.IntRange(0, int(l.have)+3).Draw(t, "live")))
+			}
+			var events, size int64
+			for i := range l.entries.len() {
+				if e := l.entries.at(i); e.last > l.live {
+					events, size = events+e.events(), size+e.size
+				}
+			}
+			if events != l.liveEvents || size != l.liveBytes || l.live < l.base || l.live > l.have {
+				t.Fatalf("live %d of %d–%d: %d events, %d bytes counted, %d and %d there", l.live, l.base, l.have, l.liveEvents, l.liveBytes, events, size)
+			}
+			for pos := l.base; pos <= l.have; pos++ {
+				e := l.at(pos)
+				if (e == nil) != (pos == l.have) || e != nil && (e.last <= pos || e.first > pos+1) {
+					t.Fatalf("after %d comes %+v", pos, e)
+				}
+			}
+		}
+	})
+}
+
+// What was lost is never forgotten, and nothing else is called lost.
+func TestAddLostAgainstAModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const size = 60
+		var model [size]Reason
+		c := &cursor{log: &log{}, peer: &peer{}}
+		for range rapid.IntRange(0, 25).Draw(t, "ranges") {
+			first := rapid.IntRange(1, size-8).Draw(t, "first")
+			s := span{uint64(first), uint64(first + rapid.IntRange(0, 7).Draw(t, "more")), Reason(rapid.IntRange(1, 3).Draw(t, "reason"))}
+			c.addLost(s)
+			for i := s.first; i <= s.last; i++ {
+				model[i] = s.reason
+			}
+			if !slices.IsSortedFunc(c.lost, func(a, b span) int { return int(a.first) - int(b.first) }) {
+				t.Fatalf("out of order: %v", c.lost)
+			}
+			for i := range uint64(size) {
+				covered := slices.ContainsFunc(c.lost, func(s span) bool { return s.first <= i && i <= s.last })
+				if covered != (model[i] != 0) {
+					t.Fatalf("%d is lost: %v, said so: %v, in %v", i, model[i] != 0, covered, c.lost)
+				}
+			}
+		}
+	})
+}
+
+// Past maxLost ranges it says rather too much than too little.
+func TestAddLostIsBounded(t *testing.T) {
+	c := &cursor{log: &log{}, peer: &peer{}}
+	for i := range uint64(5000) {
+		c.addLost(span{3 * i, 3 * i, ReasonBuffer})
+	}
+	if n := len(c.lost); n > maxLost || c.lost[n-1].last != 3*4999 {
+		t.Errorf("%d ranges, the last %+v", n, c.lost[n-1])
+	}
+	for i := 5000; i > 0; i-- { // from the other end
+		c.addLost(span{uint64(100000 + 3*i), uint64(100000 + 3*i), ReasonBuffer})
+	}
+	if n := len(c.lost); n > maxLost+1 {
+		t.Errorf("%d ranges", n)
+	}
+}
+
+// No two logs have the same alias, and aliases stay below the number of logs.
+func TestAliasesAreDense(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := newAliases()
+		logs := make([]log, 8)
+		for range rapid.IntRange(0, 60).Draw(t, "steps") {
+			l := &logs[rapid.IntRange(0, len(logs)-1).Draw(t, "log")]
+			if rapid.Bool().Draw(t, "drop") {
+				a.drop(l)
+				continue
+			}
+			name := a.of(l)
+			if name != a.of(l) || name >= uint64(len(logs)) {
+				t.Fatalf("alias %d", name)
+			}
+			for other, n := range a.names {
+				if other != l && n == name {
+					t.Fatalf("alias %d twice", name)
+				}
+			}
+		}
+	})
+}
+
+func TestReaderStopsAtTheFirstFailure(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		body []byte
+		read func(r *reader)
+	}{
+		{"varint cut short", []byte{0x80}, func(r *reader) { r.uvarint() }},
+		{"varint too long", bytes.Repeat([]byte{0xff}, 11), func(r *reader) { r.uvarint() }},
+		{"number out of range", binary.AppendUvarint(nil, epochSlack), func(r *reader) { r.seq() }},
+		{"no byte", nil, func(r *reader) { r.byte() }},
+		{"id cut short", make([]byte, 15), func(r *reader) { r.id() }},
+		{"text cut short", []byte{5, 'a'}, func(r *reader) { r.text(10) }},
+		{"text too long", []byte{5, 'a', 'a', 'a', 'a', 'a'}, func(r *reader) { r.text(4) }},
+		{"too many items", []byte{9, 1, 2, 3}, func(r *reader) { r.count(1, 5) }},
+		{"items that cannot be there", []byte{9, 1, 2, 3}, func(r *reader) { r.count(1, 50) }},
+		{"lane", append(make([]byte, 17), 64), func(r *reader) { r.log() }},
+	} {
+		r := reader{b: c.body}
+		c.read(&r)
+		err := r.end("test")
+		if ce, ok := err.(*CloseError); !ok || ce.Code != CodeViolation {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if r.byte() != 0 || r.uvarint() != 0 || r.text(9) != "" || r.count(1, 9) != 0 {
+			t.Errorf("%s: fields after the failure", c.name)
+		}
+	}
+}
+
+func TestBytesLeftOverAreAViolation(t *testing.T) {
+	r := reader{b: []byte{1, 2}}
+	r.byte()
+	if ce, ok := r.end("test").(*CloseError); !ok || ce.Code != CodeViolation {
+		t.Error("not noticed")
+	}
+}
+
+func TestHelloAndRecordRoundTrip(t *testing.T) {
+	h := hello{min: 1, max: 3, node: simID(4), epoch: 9, known: 8, nonce: 7, pref: 2, maxBatch: 1 << 20, timeout: time.Minute, name: "n", channel: "ch"}
+	if got, err := parseHello(h.append(nil)); err != nil || got != h {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	rec := &record{version: recordVersion{simID(1), 2, 3}, name: "x", patterns: []string{"a.*", ">"}}
+	rec.neighbours = append(rec.neighbours, simID(2), simID(3))
+	got, err := parseRecord(rec.append(nil))
+	if err != nil || got.version != rec.version || got.name != rec.name || !slices.Equal(got.neighbours, rec.neighbours) || !slices.Equal(got.patterns, rec.patterns) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	rec.patterns = []string{"a..b"}
+	if _, err := parseRecord(rec.append(nil)); err == nil {
+		t.Error("a pattern that is none was taken")
+	}
+}
