@@ -53,7 +53,7 @@ func TestFlood(t *testing.T) {
 	target := p.listener.Addr()
 	goroutines := runtime.NumGoroutine()
 
-	const halfOpen = 300
+	const halfOpen = 1000
 	stranger, err := net.ListenPacket("udp", loopback)
 	if err != nil {
 		t.Fatal(err)

@@ -162,6 +162,33 @@ func TestSkipIsNotPassedOnToWhomItWasNotJudgedFor(t *testing.T) {
 	})
 }
 
+// The same while the relay still holds the log, for a peer that is away.
+func TestSkipThatIsHeldIsNotPassedOnEither(t *testing.T) {
+	scene(t, func(w *world) {
+		o, a, b := w.addNode(simConfig()), w.addNode(simConfig()), w.addNode(simConfig())
+		d, x := w.addNode(simConfig(), "a.>"), w.addNode(simConfig(), "b.>")
+		w.link(a, o)
+		w.link(b, o)
+		db, xa := w.link(d, b), w.link(x, a)
+		w.settle(5 * time.Second)
+		o.emit(0, 8, "a.x")
+		o.emit(0, 8, "b.x")
+		w.rest(5 * time.Second)
+		db.outage(time.Hour)
+		xa.outage(time.Hour)
+		w.runFor(time.Second)
+		o.emit(0, 8, "b.x")
+		o.emitMany(3, "a.x") // skipped toward A
+		o.emit(0, 8, "b.x")
+		w.runFor(2 * time.Second)
+		w.expect(a.m.logs[o.log(0)].entries.len() == 3, "A holds %d entries", a.m.logs[o.log(0)].entries.len())
+		w.link(d, a)
+		w.runFor(2 * time.Second)
+		d.want(o.log(0), "1")
+		d.wantGaps(o.log(0), "4-6")
+	})
+}
+
 // Gap livelock: two receivers lack the same, and each could wait for the other.
 func TestTwoThatLackTheSameDoNotWaitForEachOther(t *testing.T) {
 	scene(t, func(w *world) {

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 func TestSurplusPathIsRetiredByTheSmallerID(t *testing.T) {
@@ -225,4 +223,26 @@ func TestFirstStartFixesWhereALogBegins(t *testing.T) {
 	})
 }
 
-var _ = uuid.Nil
+// Confirmed means that nobody reachable can still judge by the patterns of before.
+func TestConfirmedMeansThatEveryoneKnows(t *testing.T) {
+	scene(t, func(w *world) {
+		var nodes []*simNode
+		for i := range 6 {
+			nodes = append(nodes, w.addNode(simConfig()))
+			if i > 0 {
+				w.link(nodes[i], nodes[i-1])
+			}
+		}
+		w.link(nodes[0], nodes[3]) // a ring with two tails
+		w.settle(10 * time.Second)
+		for _, n := range nodes {
+			want := n.setExtra("a.x", "b.*")
+			for n.m.Confirmed() < want {
+				w.runFor(time.Millisecond)
+			}
+			for _, other := range nodes {
+				w.expect(len(other.m.records[n.id].patterns) == 2, "%s does not know what %s wants", other, n)
+			}
+		}
+	})
+}
