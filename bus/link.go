@@ -18,6 +18,11 @@ const (
 	backoffFirst   = 100 * time.Millisecond
 	backoffMost    = 5 * time.Second
 	backoffRefused = 5 * time.Second // the least wait after a refusal
+
+	// A link that was up tries again at this pace for so long before it backs off:
+	// most outages are short.
+	eagerMost = 150 * time.Millisecond
+	eagerFor  = 10 * time.Second
 )
 
 // Link is the wish to stay connected to an address. It connects, and connects
@@ -157,19 +162,30 @@ func (l *Link) run() {
 	defer close(l.ended)
 	defer l.close()
 	failures := 0
+	var lost time.Time
 	for l.ctx.Err() == nil {
 		l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleConnect, URL: l.url})
+		began := time.Now()
 		up, err := l.once()
 		if l.ctx.Err() != nil {
 			return
 		}
-		if up {
-			failures = 0
+		var wait time.Duration
+		switch {
+		case up && time.Since(began) > eagerMost: // at once, unless it was lost at once
+			failures, lost = 0, time.Now()
+		case up:
+			failures, lost = 0, time.Now()
+			wait = rand.N(eagerMost)
+		case time.Since(lost) < eagerFor:
+			wait = rand.N(eagerMost)
+		default:
+			wait = rand.N(min(backoffMost, backoffFirst<<min(failures, 10))) // full jitter
+			failures++
 		}
-		if !l.pause(failures, up, err) {
+		if !l.pause(wait, err) {
 			return
 		}
-		failures++
 	}
 }
 
@@ -201,15 +217,10 @@ func (l *Link) once() (up bool, err error) {
 	return up, err
 }
 
-// pause waits before the next attempt: not at all after the first loss of a
-// connection that was up, else exponentially longer with full jitter, and at least some
-// seconds after a refusal. It returns false if there is to be no other.
-func (l *Link) pause(failures int, up bool, err error) bool {
+// pause waits before the next attempt, and at least some seconds after a refusal. It returns
+// false if there is to be no other.
+func (l *Link) pause(wait time.Duration, err error) bool {
 	var peer *PeerError
-	wait := time.Duration(0)
-	if !up || failures > 0 {
-		wait = rand.N(min(backoffMost, backoffFirst<<min(failures, 10)))
-	}
 	if errors.As(err, &peer) {
 		switch peer.Code {
 		case CloseSuperseded:

@@ -184,7 +184,7 @@ func TestSkipThatIsHeldIsNotPassedOnEither(t *testing.T) {
 		w.expect(a.m.logs[o.log(0)].entries.len() == 3, "A holds %d entries", a.m.logs[o.log(0)].entries.len())
 		w.link(d, a)
 		w.runFor(2 * time.Second)
-		d.want(o.log(0), "1")
+		d.want(o.log(0), "1 3 7") // B, which is away, is owed what X wants
 		d.wantGaps(o.log(0), "4-6")
 	})
 }
