@@ -37,8 +37,9 @@ type lane struct {
 
 	mu      sync.Mutex // guards what follows, for a few dozen nanoseconds an event
 	builder *codec.Builder
-	plain   bool // the open batch is not to be compressed
-	sealing int  // events taken out and not yet in the log
+	began   time.Time // when the open batch got its first event
+	plain   bool      // the open batch is not to be compressed
+	sealing int       // events taken out and not yet in the log
 	room    chan struct{}
 	closed  bool
 	linger  *time.Timer
@@ -119,7 +120,7 @@ func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
 	}
 	seq = l.builder.Next()
 	l.plain = d.plain
-	l.builder.Append(d.topic, d.encoding, time.Now().UnixMicro(), d.headers, d.payload)
+	l.builder.Append(d.topic, d.encoding, l.micros(), d.headers, d.payload)
 	full := l.builder.Size() >= batchTarget
 	heard := full || l.isHeard(d.topic)
 	now := full || heard && l.busy.Load() == 0
@@ -136,6 +137,16 @@ func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
 		l.flush()
 	}
 	return seq, nil
+}
+
+// micros is the time in µs since the Unix epoch. The wall clock is read once a batch, and the
+// monotonic one, which costs half as much, for each event.
+func (l *lane) micros() int64 {
+	if l.builder.Count() == 0 {
+		l.began = time.Now()
+		return l.began.UnixMicro()
+	}
+	return l.began.UnixMicro() + time.Since(l.began).Microseconds()
 }
 
 // fits says whether the event can join the open batch.

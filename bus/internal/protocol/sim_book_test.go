@@ -249,9 +249,8 @@ func holders(l *log) string {
 	text := fmt.Sprintf("done %d", l.done)
 	for _, c := range l.cursors {
 		if c.clear() < l.have {
-			text += fmt.Sprintf(" %+v", c.peer.remote[l.id])
-			text += fmt.Sprintf(", %s at %d (next %d, %d in flight, %d unacked of %d, ready %v, connected %v, link %d)",
-				string(c.peer.id[15:]), c.clear(), c.next, c.flight.len(), c.unacked, c.window(), c.ready, c.peer.active != nil, c.peer.link)
+			text += fmt.Sprintf(", %s at %d (said %+v, next %d, %d in flight, %d unacked of %d, ready %v, connected %v, link %d)",
+				string(c.peer.id[15:]), c.clear(), c.peer.remote[l.id], c.next, c.flight.len(), c.unacked, c.window(), c.ready, c.peer.active != nil, c.peer.link)
 		}
 	}
 	return text

@@ -277,7 +277,6 @@ func TestSimulation(t *testing.T) {
 		next, frames, failed atomic.Int64
 		wg                   sync.WaitGroup
 	)
-	began := time.Now()
 	for range 2 {
 		wg.Go(func() {
 			for seed := next.Add(1) - 1; seed < int64(*simSeeds) && failed.Load() < int64(*simFailures); seed = next.Add(1) - 1 {
@@ -291,5 +290,17 @@ func TestSimulation(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d seeds, %d frames, %.0f seeds/s", next.Load()-2, frames.Load(), float64(next.Load()-2)/time.Since(began).Seconds())
+	t.Logf("%d seeds, %d frames", min(next.Load(), int64(*simSeeds)), frames.Load())
+}
+
+func BenchmarkSimulation(b *testing.B) {
+	frames := 0
+	for seed := uint64(0); b.Loop(); seed++ {
+		_, n, err := attempt(seed, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		frames += n
+	}
+	b.ReportMetric(float64(frames)/float64(b.N), "frames/seed")
 }
