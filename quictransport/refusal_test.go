@@ -40,7 +40,7 @@ func (b *logBuffer) String() string {
 }
 
 // refusal dials server as client, which must fail, now or just after.
-func refusal(t *testing.T, client, server *certs.Identity, want uuid.UUID) (err error, log string) {
+func refusal(t *testing.T, client, server *certs.Identity, want uuid.UUID) (log string, err error) {
 	t.Helper()
 	ctx := testContext(t)
 	lines := newLogBuffer()
@@ -64,7 +64,7 @@ func refusal(t *testing.T, client, server *certs.Identity, want uuid.UUID) (err 
 	}
 	l.Close()
 	<-accepted
-	return err, lines.String()
+	return lines.String(), err
 }
 
 func TestRefusals(t *testing.T) {
@@ -96,7 +96,7 @@ func TestRefusals(t *testing.T) {
 		{"client not yet valid", early, good, uuid.Nil, bus.CloseUntrusted, true, "valid from"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err, log := refusal(t, test.client, test.server, test.want)
+			log, err := refusal(t, test.client, test.server, test.want)
 			got := wantPeerError(t, err, test.code, test.remote)
 			if !strings.Contains(got.Reason, test.reason) {
 				t.Errorf("reason %q does not say %q", got.Reason, test.reason)

@@ -195,8 +195,7 @@ type runIn struct {
 
 // streamIn is a lane of a path in the peer's direction.
 type streamIn struct {
-	opened bool
-	runs   []*runIn // by alias
+	runs []*runIn // by alias
 }
 
 // agedMillis is an age as it goes on the wire.

@@ -39,10 +39,9 @@ type Machine struct {
 	patternsVersion uint64
 	confirmed       uint64 // the version of them that every node reachable has
 
-	reachable bool // the reachable nodes below are current
-	reach     map[uuid.UUID]bool
-	recordGC  timer
-	heard     map[string]bool // whether anyone at all wants a topic
+	reach    map[uuid.UUID]bool
+	recordGC timer
+	heard    map[string]bool // whether anyone at all wants a topic
 
 	timers  timers
 	events  ring[Event]

@@ -26,8 +26,9 @@ type peer struct {
 	lostAt   time.Duration // when it was disconnected
 	clean    bool          // it left on purpose
 	retained *topic.Set[struct{}]
-	patterns []string // of retained: what it is owed while it is away
-	orphans  bool     // retained holds on: it restarted, and may not know yet who was behind it
+	patterns []string    // of retained: what it is owed while it is away
+	kin      []uuid.UUID // who was behind it then
+	orphans  bool        // retained holds on: it restarted, and may not know yet who was behind it
 	wanted   map[string]bool
 	behind   []*record // whose interest counts toward it
 	forget   timer
@@ -207,7 +208,7 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 	if q.orphans {
 		m.timers.set(&q.forget, now+min(orphanGrace, m.cfg.BufferTimeout))
 	} else {
-		q.retained, q.patterns = nil, nil
+		q.retained, q.patterns, q.kin = nil, nil, nil
 	}
 	for _, l := range m.logList {
 		c := q.cursors[l]
@@ -295,6 +296,9 @@ func (m *Machine) detach(now time.Duration, p *path, code Code, reason string) {
 func (m *Machine) retain(q *peer) {
 	all := q.patterns
 	for _, r := range m.behindOf(q) {
+		if !slices.Contains(q.kin, r.version.node) {
+			q.kin = append(q.kin, r.version.node)
+		}
 		all = append(all, r.patterns...)
 	}
 	q.patterns = topic.Minimise(all)
@@ -308,10 +312,9 @@ func (m *Machine) retain(q *peer) {
 // reclaimed says whether everyone for whom a restarted peer is owed something is
 // behind it again.
 func (m *Machine) reclaimed(q *peer) bool {
-	for _, p := range q.patterns {
-		if !slices.ContainsFunc(m.behindOf(q), func(r *record) bool {
-			return slices.ContainsFunc(r.patterns, func(x string) bool { return topic.Covers(x, p) })
-		}) {
+	behind := m.behindOf(q)
+	for _, id := range q.kin {
+		if !slices.ContainsFunc(behind, func(r *record) bool { return r.version.node == id }) {
 			return false
 		}
 	}
@@ -319,7 +322,7 @@ func (m *Machine) reclaimed(q *peer) bool {
 }
 
 func (m *Machine) disown(q *peer) {
-	q.orphans, q.retained, q.patterns, q.wanted = false, nil, nil, nil
+	q.orphans, q.retained, q.patterns, q.kin, q.wanted = false, nil, nil, nil, nil
 	m.timers.stop(&q.forget)
 }
 

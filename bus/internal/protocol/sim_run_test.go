@@ -258,7 +258,7 @@ func TestSimulationRepeats(t *testing.T) {
 		return h.Sum64()
 	}
 	for seed := range uint64(30) {
-		if play(seed) != play(seed) {
+		if first, second := play(seed), play(seed); first != second {
 			t.Fatalf("seed %d: two runs differ", seed)
 		}
 	}
