@@ -503,3 +503,23 @@ func TestEmitAllocatesNothing(t *testing.T) {
 		t.Errorf("%.2f allocations an event", allocs)
 	}
 }
+
+// What a link is owed goes to whoever answers at its address, also when that is
+// another node than before.
+func TestAnotherNodeAnswersTheLink(t *testing.T) {
+	w := newNetwork(t)
+	emitter, first, second := w.node("emitter"), w.node("first"), w.node("second")
+	url := w.listen(first)
+	in1, in2 := collect(t, first, ">"), collect(t, second, ">")
+	w.connect(emitter, url)
+	must(t, emitter.WaitInterest(soon(t), "x"))
+	send(t, emitter, "x", numbers(1, 5)...)
+	in1.want(numbers(1, 5)...)
+	must(t, emitter.Drain(soon(t)))
+	must(t, first.Close())
+	send(t, emitter, "x", numbers(6, 9)...)
+	_, err := second.Listen(soon(t), url)
+	must(t, err)
+	in2.want(numbers(6, 9)...)
+	must(t, emitter.Drain(soon(t)))
+}

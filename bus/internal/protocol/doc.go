@@ -17,6 +17,10 @@
 //	                stream can take more
 //	    NextWake    when to call Tick
 //
+// PollData and PollControl bring about events, too, and may arm a timer: poll events and
+// look at NextWake after them. A data stream must not be read before the EventUp
+// of its path, for it may overtake the snapshot on the control stream.
+//
 // Time is a [time.Duration] since a moment the owner chose; it never goes back.
 //
 // The files read in this order: wire (frames), log, cursor, path, peer, then the verbs: send,

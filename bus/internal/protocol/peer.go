@@ -160,22 +160,32 @@ func (m *Machine) dropPledge(now time.Duration, q *peer, id LinkID) {
 	m.settleAll(now)
 }
 
-// claimPledges gives a newcomer its place in every log: at the head, but for
-// our own logs where it was owed more.
+// claimPledges gives a newcomer its place in every log: at the head, but where it is
+// owed more. What a link was owed goes to whoever answers there: also when that is
+// another node than before.
 func (m *Machine) claimPledges(q *peer, p *path) {
 	owed := make(map[*log]uint64)
+	inherit := func(x *peer) {
+		for l, c := range x.cursors {
+			if pos, ok := owed[l]; !ok || c.clear() < pos {
+				owed[l] = c.clear()
+			}
+		}
+	}
 	claim := func(id LinkID) {
 		if pledged := m.removePledge(id); pledged != nil {
-			for l, c := range pledged.cursors {
-				if pos, ok := owed[l]; !ok || c.clear() < pos {
-					owed[l] = c.clear()
-				}
-			}
+			inherit(pledged)
 		}
 	}
 	claim(0) // the first peer of a node gets everything still held
 	if p.info.Dialed {
 		claim(p.info.Link)
+		for _, x := range m.peerList {
+			if x != q && x.link == p.info.Link && len(x.paths) == 0 {
+				inherit(x)
+				x.link, x.clean = 0, true // it is not waited for any more
+			}
+		}
 	}
 	for _, l := range m.logList {
 		pos := l.have
@@ -310,11 +320,19 @@ func (m *Machine) retain(q *peer) {
 }
 
 // reclaimed says whether everyone for whom a restarted peer is owed something is
-// behind it again.
+// behind it again, with all they wanted. That someone wants it is not enough: neighbours that
+// each keep it on behalf of the other would both let go of it.
 func (m *Machine) reclaimed(q *peer) bool {
 	behind := m.behindOf(q)
 	for _, id := range q.kin {
 		if !slices.ContainsFunc(behind, func(r *record) bool { return r.version.node == id }) {
+			return false
+		}
+	}
+	for _, p := range q.patterns {
+		if !slices.ContainsFunc(behind, func(r *record) bool {
+			return slices.ContainsFunc(r.patterns, func(x string) bool { return topic.Covers(x, p) })
+		}) {
 			return false
 		}
 	}

@@ -46,6 +46,7 @@ type record struct {
 	awaiting map[*peer]bool // who has not answered it yet
 	sought   uint64         // of our own: the version of our patterns in it
 	lostAt   time.Duration  // since when the node is out of reach; 0: it is not
+	heardAt  time.Duration  // when it was passed on although it was out of reach
 }
 
 func (r *record) append(b []byte) []byte {
@@ -242,10 +243,17 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 		m.interestChanged(now)
 		m.introduceLogs(id)
 	case old.version == rec.version && !m.isReachable(id):
-		// Out of reach until now: those behind us may have dropped it.
+		// Out of reach until now: those behind us may have dropped it, and who it
+		// is behind follows. It goes around a ring only once.
 		m.answered(now, old, p.peer)
 		m.echo(p, old.version)
-		m.forward(old, p.peer)
+		if old.heardAt == 0 || now-old.heardAt >= recordGrace/2 {
+			old.heardAt = now
+			m.forward(old, p.peer)
+			if old.lostAt > 0 {
+				old.lostAt = now
+			}
+		}
 	case old.version.newer(rec.version):
 		m.queueRecord(p, old) // the peer is behind
 	case old.awaiting[p.peer]:
