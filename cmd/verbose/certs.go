@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/verbose-bus/verbose/certs"
+)
+
+type certsCommand struct {
+	Init  certsInitCommand  `cmd:"" help:"Make a CA in a directory."`
+	Issue certsIssueCommand `cmd:"" help:"Make a key and a certificate for a node."`
+	List  certsListCommand  `cmd:"" help:"List a CA's certificates."`
+	Show  certsShowCommand  `cmd:"" help:"Describe a certificate file."`
+}
+
+func (*certsCommand) Help() string {
+	return `Every node that trusts a CA lets in every node the CA issued an identity for. Copy ca.pem and one
+node's file to each host; ca.key stays where it is.
+
+Example:
+
+  verbose certs init --dir ./ca
+  verbose certs issue shop --dir ./ca
+  verbose on 'orders.>' --identity ca/nodes/shop.pem --ca ca/ca.pem --listen quic://0.0.0.0:7777`
+}
+
+type caFlags struct {
+	Dir string `help:"The CA's directory." required:"" placeholder:"DIR"`
+}
+
+type validFlag struct {
+	For time.Duration `help:"How long the certificate is valid, such as 2160h. Default: ten years for a CA, one year for a node." placeholder:"TIME"`
+}
+
+func (f *validFlag) options() ([]certs.Option, error) {
+	switch {
+	case f.For < 0:
+		return nil, &usageError{"--for has to be above 0"}
+	case f.For == 0:
+		return nil, nil
+	}
+	now := time.Now()
+	return []certs.Option{certs.Valid(now.Add(-time.Hour), now.Add(f.For))}, nil
+}
+
+type certsInitCommand struct {
+	Name string `help:"The CA's name, for people." default:"verbose" placeholder:"NAME"`
+	caFlags
+	validFlag
+}
+
+func (*certsInitCommand) Help() string {
+	return `Example:
+
+  verbose certs init --dir ./ca --name 'my services'`
+}
+
+func (c *certsInitCommand) Run(s *streams) error {
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
+	ca, err := certs.InitCA(c.Dir, c.Name, options...)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.out, "made the CA %q in %s: copy ca.pem to every node, and keep ca.key there\n", ca.Info().Name, c.Dir)
+	return nil
+}
+
+type certsIssueCommand struct {
+	Name string `arg:"" optional:"" help:"The node's name, for people and for the file. Default: its id."`
+	ID   string `help:"The node's id, a UUID. Default: a random one." placeholder:"UUID"`
+	Out  string `help:"The file to write. Default: nodes/NAME.pem in the CA's directory." placeholder:"FILE"`
+	caFlags
+	validFlag
+}
+
+func (*certsIssueCommand) Help() string {
+	return `The file has the certificate and its private key. Its path is printed.
+
+Example:
+
+  verbose certs issue shop --dir ./ca`
+}
+
+func (c *certsIssueCommand) Run(s *streams) error {
+	options, err := c.options()
+	if err != nil {
+		return err
+	}
+	id := uuid.Nil
+	if c.ID != "" {
+		if id, err = uuid.Parse(c.ID); err != nil {
+			return &usageError{fmt.Sprintf("--id %q is not a UUID: %v", c.ID, err)}
+		}
+	}
+	ca, err := certs.LoadCA(c.Dir)
+	if err != nil {
+		return err
+	}
+	identity, err := ca.Issue(id, c.Name, options...)
+	if err != nil {
+		return err
+	}
+	path := c.Out
+	if path == "" {
+		path, err = ca.Store(identity)
+	} else {
+		err = identity.Save(path)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(s.out, path)
+	return nil
+}
+
+type certsListCommand struct{ caFlags }
+
+func (*certsListCommand) Help() string {
+	return `Example:
+
+  verbose certs list --dir ./ca`
+}
+
+func (c *certsListCommand) Run(s *streams) error {
+	list, err := certs.List(c.Dir) // beside an error, what could be read
+	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	if len(list) > 0 {
+		fmt.Fprintln(table, "NAME\tID\tVALID UNTIL\tFILE")
+	}
+	for _, info := range list {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", info.Name, idOf(info), validity(info), filepath.ToSlash(info.File))
+	}
+	table.Flush()
+	return err
+}
+
+type certsShowCommand struct {
+	File string `arg:"" help:"A PEM file: a CA's or a node's."`
+}
+
+func (*certsShowCommand) Help() string {
+	return `Example:
+
+  verbose certs show ca/nodes/shop.pem`
+}
+
+func (c *certsShowCommand) Run(s *streams) error {
+	info, err := certs.Show(c.File)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "name\t%s\n", info.Name)
+	fmt.Fprintf(table, "id\t%s\n", idOf(info))
+	fmt.Fprintf(table, "issuer\t%s\n", info.Issuer)
+	fmt.Fprintf(table, "valid from\t%s\n", info.NotBefore.UTC().Format(time.DateTime))
+	fmt.Fprintf(table, "valid until\t%s\n", validity(info))
+	fmt.Fprintf(table, "sha-256\t%s\n", info.Fingerprint)
+	return table.Flush()
+}
+
+func idOf(info certs.Info) string {
+	if info.IsCA {
+		return "(CA)"
+	}
+	return info.ID.String()
+}
+
+// validity is until when a certificate is valid, and whether that has passed.
+func validity(info certs.Info) string {
+	text := info.NotAfter.UTC().Format(time.DateTime)
+	if time.Now().After(info.NotAfter) {
+		text += " (expired)"
+	}
+	return text
+}

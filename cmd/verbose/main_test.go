@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(leakChecked{m, func() error { return goleak.Find() }}, map[string]func(){"verbose": main})
+}
+
+// leakChecked fails a run of tests that leaves goroutines behind.
+type leakChecked struct {
+	*testing.M
+	find func() error
+}
+
+func (m leakChecked) Run() int {
+	code := m.M.Run()
+	if code != 0 {
+		return code
+	}
+	if err := m.find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: filepath.Join("testdata", "script"),
+		Setup: func(env *testscript.Env) error {
+			home := filepath.Join(env.WorkDir, "home")
+			env.Setenv("HOME", home)
+			env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
+			env.Setenv("AppData", home)
+			programs := newPrograms()
+			env.Values[programsKey{}] = programs
+			env.Defer(programs.killAll)
+			return os.MkdirAll(home, 0o700)
+		},
+		Cmds: scriptCommands,
+	})
+}

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/verbose-bus/verbose/bus"
+)
+
+type onCommand struct {
+	Pattern string `arg:"" help:"Topics to listen for: * stands for one token, a final > for one or more."`
+	addressFlags
+	Count  uint64 `help:"End after so many events." placeholder:"N"`
+	Format string `help:"json: one object a line with topic, payload, origin and more. payload: the payload alone." enum:"json,payload" default:"json"`
+	Null   bool   `short:"z" help:"End each event with a NUL byte instead of a newline."`
+	nodeFlags
+}
+
+func (*onCommand) Help() string {
+	return `Each event is one line of JSON: "args" for values, "payload" for text, "payload_base64" for other
+bytes. An event counts as done, and its emitter may end, once it was written. Exit status 3 says that
+events are missing; stderr says which.
+
+Example:
+
+  verbose on 'orders.>' --listen quic://127.0.0.1:7777 | jq .args`
+}
+
+func (c *onCommand) Run(ctx context.Context, s *streams) error {
+	if err := c.check("on"); err != nil {
+		return err
+	}
+	logger := newLogger(s, c.level(slog.LevelWarn))
+	node, err := c.newNode(logger, nil)
+	if err != nil {
+		return err
+	}
+	w := watch(node, logger)
+	defer w.close()
+	defer node.Close()
+	sub, err := node.Subscribe(c.Pattern)
+	if err != nil {
+		return &usageError{err.Error()}
+	}
+	if _, err := c.open(ctx, s, node); err != nil {
+		return err
+	}
+	return c.print(ctx, s, node, sub)
+}
+
+// print writes events until it is told to end. An event is done when the loop asks for the next, and so only
+// when it was written: nothing is buffered here. Where the loop ends early, on a signal or a failed write, the node is closed
+// first, so that it can't report what was not written as done.
+func (c *onCommand) print(ctx context.Context, s *streams, node *bus.Node, sub *bus.Subscription) error {
+	stop := context.AfterFunc(ctx, func() { node.Close() })
+	defer stop()
+	format := newFormatter(c.Format, c.Null)
+	var written, missing uint64
+	for event, err := range sub.Events(context.Background()) {
+		var gap *bus.GapError
+		switch {
+		case ctx.Err() != nil && err != nil:
+			continue // of the closed node
+		case errors.As(err, &gap):
+			missing += gap.To - gap.From + 1
+			s.say("missing: %v", gap)
+			continue
+		case err != nil:
+			return err
+		}
+		if err := c.write(s, format, event); err != nil {
+			node.Close()
+			return errors.Join(err, missed(missing))
+		}
+		if written++; written == c.Count {
+			break
+		}
+	}
+	return missed(missing)
+}
+
+func (c *onCommand) write(s *streams, format *formatter, event bus.Event) error {
+	line, err := format.append(event)
+	if err != nil {
+		return err
+	}
+	if _, err := s.out.Write(line); err != nil {
+		return writeError(s.out, err)
+	}
+	return nil
+}
+
+func missed(events uint64) error {
+	if events == 0 {
+		return nil
+	}
+	return &missingError{fmt.Sprintf("%d events may be missing from the output; see above which", events)}
+}
+
+// writeError is the end of the output. A reader that has gone is not worth a word.
+func writeError(out *os.File, err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return err
+	}
+	var path *os.PathError
+	if errors.As(err, &path) {
+		err = path.Err
+	}
+	return fmt.Errorf("can't write to %s: %w; the events from there on are not done", out.Name(), err)
+}
