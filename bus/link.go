@@ -127,6 +127,11 @@ func (l *Link) Ready(ctx context.Context) (*Peer, error) {
 			return &Peer{l.node, p.conn.Peer()}, nil
 		case <-state:
 		case <-l.ended:
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if l.err != nil {
+				return nil, l.err
+			}
 			return nil, ErrClosed
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
