@@ -246,11 +246,12 @@ func (e *engine) await(done <-chan struct{}, look func(m *protocol.Machine, now 
 	}
 }
 
-// heard says whether a node that can be reached listens for the topic.
-func (e *engine) heard(name string) bool {
+// wanted says whether a node that can be reached listens for the topic, or keeps it
+// for one that is away.
+func (e *engine) wanted(name string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.m.Heard(name)
+	return e.m.Wanted(name)
 }
 
 // waiter is a receipt that waits for its event.

@@ -109,6 +109,7 @@ func TestBlockTimeoutCutsOffOnlyTheLaggard(t *testing.T) {
 	in := collect(t, receiver, "x")
 	w.chain(emitter, receiver)
 	must(t, in.sub.Ready(soon(t)))
+	stream := emitter.Lifecycle(soon(t))
 	payload := make([]byte, 10_000)
 	for range 300 {
 		must(t, emitter.EmitBytes(soon(t), "x", payload))
@@ -133,6 +134,10 @@ func TestBlockTimeoutCutsOffOnlyTheLaggard(t *testing.T) {
 	}
 	if len(in.gaps) != 0 {
 		t.Errorf("the other subscription missed %v", in.gaps)
+	}
+	e := awaitLifecycle(t, stream, func(e bus.LifecycleEvent) bool { return e.Kind == bus.LifecycleReport })
+	if e.Gap.Reason != bus.ReasonStalled || e.Gap.Receiver != receiver.ID() {
+		t.Errorf("the origin heard of %v", e.Gap)
 	}
 }
 
@@ -326,6 +331,101 @@ func TestEventsIterator(t *testing.T) {
 		if !errors.Is(err, bus.ErrClosed) {
 			t.Errorf("error %v", err)
 		}
+	}
+}
+
+// An iteration whose context ends hands out nothing more, and loses nothing.
+func TestEventsEndWithTheirContext(t *testing.T) {
+	w := newNetwork(t)
+	a, b := w.node("a"), w.node("b")
+	sub, err := b.Subscribe("x")
+	must(t, err)
+	w.chain(a, b)
+	must(t, sub.Ready(soon(t)))
+	send(t, a, "x", numbers(1, 500)...)
+	next := uint64(1)
+	for next <= 500 {
+		ctx, cancel := context.WithCancel(t.Context())
+		for e, err := range sub.Events(ctx) {
+			if err != nil {
+				if !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				break
+			}
+			if e.Seq != next {
+				t.Fatalf("event %d, want %d", e.Seq, next)
+			}
+			next++
+			if cancel(); next%7 == 0 {
+				break // right after the context has ended
+			}
+		}
+		cancel()
+	}
+	if s := sub.Stats(); s.Delivered != 500 {
+		t.Errorf("%d delivered", s.Delivered)
+	}
+	must(t, a.Drain(soon(t)))
+}
+
+func TestBoundedQueues(t *testing.T) {
+	for name, option := range map[string]bus.OnOption{"oldest": bus.DropOldestBeyond(10), "newest": bus.DropNewestBeyond(10)} {
+		t.Run(name, func(t *testing.T) {
+			w := newNetwork(t)
+			a, b := w.node("a"), w.node("b")
+			g := newGate(t)
+			var got []uint64
+			gaps := make(chan *bus.GapError, 100)
+			sub, err := b.On("x", func(ctx context.Context, e bus.Event) {
+				got = append(got, e.Seq)
+				g.handle(ctx, e)
+			}, option, bus.OnGap(func(_ context.Context, gap *bus.GapError) { gaps <- gap }))
+			must(t, err)
+			w.chain(a, b)
+			must(t, sub.Ready(soon(t)))
+			stream := a.Lifecycle(soon(t))
+			send(t, a, "x", "1")
+			<-g.begun
+			send(t, a, "x", numbers(2, 100)...)
+			e := awaitLifecycle(t, stream, func(e bus.LifecycleEvent) bool { return e.Kind == bus.LifecycleReport && sub.Stats().Dropped == 89 })
+			if e.Gap.Reason != bus.ReasonOverflow {
+				t.Errorf("the origin heard of %v", e.Gap)
+			}
+			g.release()
+			must(t, a.Drain(soon(t)))
+			must(t, b.Close())
+			want := numbers(91, 100)
+			if name == "newest" {
+				want = numbers(2, 11)
+			}
+			if len(got) != 11 || numbers(int(got[1]), int(got[1]))[0] != want[0] || numbers(int(got[10]), int(got[10]))[0] != want[9] {
+				t.Errorf("delivered %v", got)
+			}
+			if gap := <-gaps; gap.Reason != bus.ReasonOverflow {
+				t.Errorf("gap %v", gap)
+			}
+		})
+	}
+}
+
+// Who has left does not count as a listener, also beyond the relay that keeps events for it.
+func TestWaitInterestIsForListenersThatAreThere(t *testing.T) {
+	w := newNetwork(t)
+	emitter, relay, listener := w.node("emitter"), w.node("relay"), w.node("listener")
+	in := collect(t, listener, "x")
+	w.chain(emitter, relay, listener)
+	must(t, in.sub.Ready(soon(t)))
+	must(t, emitter.WaitInterest(soon(t), "x"))
+	stream := relay.Lifecycle(soon(t))
+	must(t, listener.Close())
+	awaitLifecycle(t, stream, func(e bus.LifecycleEvent) bool { return e.Kind == bus.LifecyclePeerDown })
+	probe := collect(t, relay, "probe") // its flood follows that of the loss
+	must(t, probe.sub.Ready(soon(t)))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := emitter.WaitInterest(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a listener that has left is waited for: %v", err)
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	lingerBusy = time.Millisecond
 	// lingerIdle is the same while nobody listens: the batch is only kept.
 	lingerIdle = 100 * time.Millisecond
-	maxHeard   = 1024 // topics a lane remembers the interest in
+	maxWanted  = 1024 // topics a lane remembers the interest in
 )
 
 // lane is one of this node's own logs on the emitter's side: the open batch, and
@@ -45,8 +45,8 @@ type lane struct {
 	linger  *time.Timer
 	waiting bool // linger is running
 	valid   string
-	heard   map[string]bool
-	gen     uint64 // of heard
+	wanted  map[string]bool
+	gen     uint64 // of wanted
 
 	sealMu     sync.Mutex // orders sealing, which may compress
 	compressor *codec.Compressor
@@ -57,7 +57,7 @@ func newLane(n *Node, index uint8, epoch uint64) *lane {
 		node: n, index: index,
 		builder:    codec.NewBuilder(codec.LogID{Node: n.cfg.ID, Epoch: epoch, Lane: index}, 1),
 		compressor: codec.NewCompressor(n.cfg.Compression),
-		heard:      make(map[string]bool),
+		wanted:     make(map[string]bool),
 	}
 	l.linger = time.AfterFunc(time.Hour, func() {
 		l.mu.Lock()
@@ -122,11 +122,11 @@ func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
 	l.plain = d.plain
 	l.builder.Append(d.topic, d.encoding, l.micros(), d.headers, d.payload)
 	full := l.builder.Size() >= batchTarget
-	heard := full || l.isHeard(d.topic)
-	now := full || heard && l.busy.Load() == 0
+	wanted := full || l.isWanted(d.topic)
+	now := full || wanted && l.busy.Load() == 0
 	if !now && !l.waiting {
 		l.waiting = true
-		if heard {
+		if wanted {
 			l.linger.Reset(lingerBusy)
 		} else {
 			l.linger.Reset(lingerIdle)
@@ -206,18 +206,18 @@ func (l *lane) roomAgain() {
 	l.mu.Unlock()
 }
 
-// isHeard says whether someone who can be reached listens for the topic.
-func (l *lane) isHeard(name string) bool {
-	if gen := l.node.engine.gen.Load(); gen != l.gen || len(l.heard) >= maxHeard {
-		clear(l.heard)
+// isWanted says whether someone who can be reached wants the topic now.
+func (l *lane) isWanted(name string) bool {
+	if gen := l.node.engine.gen.Load(); gen != l.gen || len(l.wanted) >= maxWanted {
+		clear(l.wanted)
 		l.gen = gen
 	}
-	heard, ok := l.heard[name]
+	wanted, ok := l.wanted[name]
 	if !ok {
-		heard = l.node.engine.heard(name)
-		l.heard[name] = heard
+		wanted = l.node.engine.wanted(name)
+		l.wanted[name] = wanted
 	}
-	return heard
+	return wanted
 }
 
 // flush seals the open batch and hands it to the machine.

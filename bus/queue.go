@@ -39,6 +39,7 @@ type queue struct {
 	events  int // in items
 	current *item
 	cut     map[codec.LogID]bool // logs cut off until the current item is finished
+	dropped []item               // gaps made here that their origins are to hear of
 }
 
 func (q *queue) push(it *item) {
@@ -102,11 +103,17 @@ func (q *queue) pushGap(gap *GapError, log codec.LogID) { q.insertGap(len(q.item
 // insertGap puts a gap before item i, joined with one that stands there. A
 // gap of dropped events may name some of its batch that were delivered.
 func (q *queue) insertGap(i int, gap *GapError, log codec.LogID) {
+	q.dropped = append(q.dropped, item{log: log, gap: &GapError{From: gap.From, To: gap.To, Reason: gap.Reason}})
 	for j := i - 1; j >= 0 && q.items[j].gap != nil && q.items[j].unheld; j-- {
-		if g := q.items[j].gap; q.items[j].log == log && g.Reason == gap.Reason {
-			g.From, g.To = min(g.From, gap.From), max(g.To, gap.To)
-			return
+		if q.items[j].log != log {
+			continue
 		}
+		g := q.items[j].gap
+		if g.Reason != gap.Reason {
+			break // it is between the two
+		}
+		g.From, g.To = min(g.From, gap.From), max(g.To, gap.To)
+		return
 	}
 	it := &item{log: log, gap: gap, last: gap.To, unheld: true}
 	q.items = append(q.items, nil)
@@ -153,12 +160,15 @@ func (q *queue) cutOff(n *Node, log codec.LogID) (ends []uint64, dropped int) {
 	if it := q.current; it != nil && it.log == log && !it.released && !it.unheld {
 		it.released = true
 		ends = append(ends, it.last)
+		if it.batch != nil { // what is left of it will be a gap when the handler returns
+			q.dropped = append(q.dropped, item{log: log, gap: it.missing(n, it.batch.First, it.last, ReasonStalled)})
+		}
 	}
-	kept := q.items[:0:0]
-	var gaps []*item
-	for _, it := range q.items {
+	items := q.items
+	q.items = nil
+	for _, it := range items {
 		if it.log != log || it.unheld {
-			kept = append(kept, it)
+			q.items = append(q.items, it)
 			continue
 		}
 		ends = append(ends, it.last)
@@ -168,11 +178,7 @@ func (q *queue) cutOff(n *Node, log codec.LogID) (ends []uint64, dropped int) {
 			dropped += it.events()
 			q.events -= it.events()
 		}
-		gaps = append(gaps, &item{log: log, gap: gap, last: gap.To, unheld: true})
-	}
-	q.items = kept
-	for _, it := range gaps {
-		q.pushGap(it.gap, log)
+		q.pushGap(gap, log) // in its place
 	}
 	if q.current != nil && len(ends) > 0 {
 		if q.cut == nil {

@@ -218,7 +218,7 @@ func (s *Subscription) run() {
 				return
 			}
 		}
-		s.deliver(it, s.handle, s.handleGap)
+		s.deliver(context.Background(), it, s.handle, s.handleGap)
 		s.finish(it)
 	}
 }
@@ -237,7 +237,8 @@ func (s *Subscription) handleGap(gap *GapError) bool {
 
 // Events yields the events as they arrive, until ctx ends or the subscription or the node is
 // closed. Missing events come in order with the others, as an error that is a
-// *GapError; another error is the last. An event is done when the loop asks for the next. Only one
+// *GapError; another error is the last. An event is done when the loop's body is done with it: by asking for
+// the next, or by ending the loop; a later iteration goes on with the one after it. Only one
 // iteration at a time may run, and only after Subscribe.
 func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -246,7 +247,20 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			return
 		}
 		defer s.endReading()
+		ended := false
+		event := func(e Event) bool {
+			ended = !yield(e, nil)
+			return !ended
+		}
+		gap := func(g *GapError) bool {
+			ended = !yield(Event{}, g)
+			return !ended
+		}
 		for {
+			if ctx.Err() != nil {
+				yield(Event{}, context.Cause(ctx))
+				return
+			}
 			it, ok := s.next()
 			if !ok {
 				select {
@@ -260,18 +274,14 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 				}
 				continue
 			}
-			more := s.deliver(it,
-				func(e Event) bool { return ctx.Err() == nil && yield(e, nil) },
-				func(gap *GapError) bool { return yield(Event{}, gap) })
-			if !more && ctx.Err() == nil {
+			if !s.deliver(ctx, it, event, gap) {
 				s.stopAt(it)
+			} else {
+				s.finish(it)
+			}
+			if ended {
 				return
 			}
-			if !more {
-				s.stopAt(it)
-				continue
-			}
-			s.finish(it)
 		}
 	}
 }
@@ -307,8 +317,9 @@ func (s *Subscription) next() (*item, bool) {
 	return it, it != nil
 }
 
-// deliver hands out what is left of an item. It returns false when told to stop.
-func (s *Subscription) deliver(it *item, event func(Event) bool, gap func(*GapError) bool) bool {
+// deliver hands out what is left of an item. It returns false when ctx has ended, or
+// when told to stop.
+func (s *Subscription) deliver(ctx context.Context, it *item, event func(Event) bool, gap func(*GapError) bool) bool {
 	if it.gap != nil {
 		it.at++
 		return gap(it.gap)
@@ -316,6 +327,10 @@ func (s *Subscription) deliver(it *item, event func(Event) bool, gap func(*GapEr
 	r, err := it.batch.Open()
 	if err != nil {
 		s.dropped.Add(uint64(it.events()))
+		it.at = it.until
+		s.node.engine.do(func(m *protocol.Machine, now time.Duration) {
+			m.Report(now, it.log, it.batch.First, it.last, protocol.ReasonDecode)
+		})
 		return gap(it.missing(s.node, it.batch.First, it.last, ReasonDecode))
 	}
 	s.match(it.batch)
@@ -332,6 +347,9 @@ func (s *Subscription) deliver(it *item, event func(Event) bool, gap func(*GapEr
 		if s.interrupt.Load() && s.isCut(it) {
 			s.dropped.Add(uint64(it.until - i + 1))
 			return gap(it.missing(s.node, raw.Seq, it.last, ReasonStalled))
+		}
+		if ctx.Err() != nil {
+			return false
 		}
 		e.Topic, e.Payload, e.Seq, e.encoding = raw.Topic, raw.Payload, raw.Seq, raw.Encoding
 		e.Time, e.Headers = time.UnixMicro(raw.Time), Headers{raw.Headers}
@@ -409,7 +427,18 @@ func (s *Subscription) offer(log codec.LogID, b *codec.Batch) (held bool) {
 	for _, it := range released {
 		s.node.engine.m.Release(s.node.engine.now(), it.log, it.last)
 	}
+	s.reportDropped()
 	return held
+}
+
+// reportDropped tells the origins what the queue gave up. The engine's and the
+// subscription's locks are held.
+func (s *Subscription) reportDropped() {
+	for _, it := range s.queue.dropped {
+		s.node.engine.m.Report(s.node.engine.now(), it.log, it.gap.From, it.gap.To, protocol.Reason(it.gap.Reason))
+	}
+	clear(s.queue.dropped)
+	s.queue.dropped = s.queue.dropped[:0]
 }
 
 // offerGap queues a gap, which takes no room.
@@ -430,6 +459,7 @@ func (s *Subscription) cutOff(log codec.LogID) (ends []uint64) {
 	defer s.mu.Unlock()
 	ends, dropped := s.queue.cutOff(s.node, log)
 	s.dropped.Add(uint64(dropped))
+	s.reportDropped()
 	if len(ends) > 0 {
 		s.interrupt.Store(true)
 	}

@@ -145,11 +145,10 @@ func (e *emitter) verdict() error {
 
 // sayDone says how much was emitted and done.
 func (e *emitter) sayDone() {
-	text := counted(e.emitted.Load(), "event") + " emitted, all done"
-	if peers := e.node.Stats().Peers; peers > 0 {
-		text += " at " + counted(uint64(peers), "connected peer")
-	}
-	e.say("%s", text)
+	e.mu.Lock()
+	peers := uint64(len(e.met))
+	e.mu.Unlock()
+	e.say("%s emitted, all done at %s", counted(e.emitted.Load(), "event"), counted(peers, "peer"))
 }
 
 // counted is a number with its noun.

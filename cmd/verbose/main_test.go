@@ -32,6 +32,9 @@ func (m leakChecked) Run() int {
 	return 0
 }
 
+// raceOptions spare a second at the end of each process of a build with -race.
+const raceOptions = "atexit_sleep_ms=0"
+
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: filepath.Join("testdata", "script"),
@@ -40,6 +43,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", home)
 			env.Setenv("XDG_CONFIG_HOME", filepath.Join(home, ".config"))
 			env.Setenv("AppData", home)
+			env.Setenv("GORACE", raceOptions)
 			programs := newPrograms()
 			env.Values[programsKey{}] = programs
 			env.Defer(programs.killAll)

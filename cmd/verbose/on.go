@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/verbose-bus/verbose/bus"
@@ -35,7 +36,7 @@ func (c *onCommand) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	logger := newLogger(s, c.level(slog.LevelWarn))
-	node, err := c.newNode(logger, nil)
+	node, err := c.newNode(logger, func(config *bus.Config) { config.BlockTimeout = pauseTime })
 	if err != nil {
 		return err
 	}
@@ -56,7 +57,11 @@ func (c *onCommand) Run(ctx context.Context, s *streams) error {
 // when it was written: nothing is buffered here. Where the loop ends early, on a signal or a failed write, the node is closed
 // first, so that it can't report what was not written as done.
 func (c *onCommand) print(ctx context.Context, s *streams, node *bus.Node, sub *bus.Subscription) error {
-	stop := context.AfterFunc(ctx, func() { node.Close() })
+	var dropped atomic.Uint64 // before the end, which drops what is left
+	stop := context.AfterFunc(ctx, func() {
+		dropped.Store(sub.Stats().Dropped)
+		node.Close()
+	})
 	defer stop()
 	format := newFormatter(c.Format, c.Null)
 	var written, missing uint64
@@ -80,7 +85,7 @@ func (c *onCommand) print(ctx context.Context, s *streams, node *bus.Node, sub *
 			break
 		}
 	}
-	return missed(missing)
+	return missed(max(missing, dropped.Load()))
 }
 
 func (c *onCommand) write(s *streams, format *formatter, event bus.Event) error {
@@ -98,7 +103,7 @@ func missed(events uint64) error {
 	if events == 0 {
 		return nil
 	}
-	return &missingError{fmt.Sprintf("%d events may be missing from the output; see above which", events)}
+	return &missingError{fmt.Sprintf("up to %s missing from the output", counted(events, "event"))}
 }
 
 // writeError is the end of the output. A reader that has gone is not worth a word.

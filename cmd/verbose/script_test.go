@@ -136,7 +136,7 @@ func cmdBackground(ts *testscript.TestScript, neg bool, args []string) {
 	path, err := exec.LookPath("verbose")
 	ts.Check(err)
 	p.cmd = exec.Command(path, args[1:]...)
-	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "XDG_CONFIG_HOME="+ts.Getenv("XDG_CONFIG_HOME"), "AppData="+ts.Getenv("AppData"))
+	p.cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "XDG_CONFIG_HOME="+ts.Getenv("XDG_CONFIG_HOME"), "AppData="+ts.Getenv("AppData"), "GORACE="+raceOptions)
 	p.cmd.Dir = ts.Getenv("WORK")
 	p.cmd.Stdout, p.cmd.Stderr = printed{p, &p.out}, printed{p, &p.err2}
 	var files []*os.File

@@ -55,6 +55,10 @@ func (f *nodeFlags) level(def slog.Level) slog.Level {
 // silence is how long a peer may be silent: short, because people watch.
 const silence = 10 * time.Second
 
+// pauseTime is how long a reader of on's output may pause, as in a pager, before events are dropped and reported; emit
+// waits as long for it. A relay keeps the default, for the sake of its other peers.
+const pauseTime = 5 * time.Minute
+
 // newNode makes the node, which its caller closes.
 func (f *nodeFlags) newNode(logger *slog.Logger, change func(*bus.Config)) (*bus.Node, error) {
 	identity, err := f.identity()

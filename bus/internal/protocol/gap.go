@@ -1,6 +1,10 @@
 package protocol
 
-import "time"
+import (
+	"time"
+
+	"github.com/verbose-bus/verbose/codec"
+)
 
 // declare reports that the positions after have, up to last, are missing here for
 // good, and goes on after them (§9.3).
@@ -37,6 +41,14 @@ func (m *Machine) sendReport(l *log, r report) {
 	}
 	p.reports = append(p.reports, r)
 	m.wakeControl(p)
+}
+
+// Report tells a log's origin that local consumers miss a range of it.
+func (m *Machine) Report(now time.Duration, id codec.LogID, first, last uint64, reason Reason) {
+	m.now = now
+	if l := m.logs[id]; l != nil && !l.own {
+		m.sendReport(l, report{log: id, first: first, last: last, reason: reason, receiver: m.cfg.ID})
+	}
 }
 
 // somePath is the peer's active path, or one that is about to be: data may overtake

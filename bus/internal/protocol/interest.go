@@ -87,6 +87,7 @@ func (m *Machine) topologyChanged(now time.Duration) {
 func (m *Machine) interestChanged(now time.Duration) {
 	m.reach = nil
 	clear(m.heard)
+	clear(m.wanted)
 	for _, q := range m.peerList {
 		q.behind, q.wanted = nil, nil
 		if q.orphans && q.active != nil && m.reclaimed(q) {
@@ -99,25 +100,27 @@ func (m *Machine) interestChanged(now time.Duration) {
 	m.emit(Event{Kind: EventInterest})
 }
 
-// Heard says whether a node that can be reached listens for the topic, or is
-// owed it while it is away.
-func (m *Machine) Heard(name string) bool {
-	if heard, ok := m.heard[name]; ok {
-		return heard
+// Heard says whether a node that can be reached listens for the topic.
+func (m *Machine) Heard(name string) bool { return m.anyone(m.heard, name, (*record).hears) }
+
+// Wanted says the same, or whether a node that can be reached keeps it for one
+// that is away.
+func (m *Machine) Wanted(name string) bool { return m.anyone(m.wanted, name, (*record).wants) }
+
+// anyone asks the records of the other nodes in reach, and remembers the answer.
+func (m *Machine) anyone(known map[string]bool, name string, asks func(*record, string) bool) bool {
+	if answer, ok := known[name]; ok {
+		return answer
 	}
-	heard := m.blind && m.connected > 0
 	m.isReachable(m.cfg.ID)
-	for _, r := range m.recordList {
-		if r != m.self && m.reach[r.version.node] && r.wants(name) {
-			heard = true
-			break
-		}
+	answer := m.blind && m.connected > 0 || slices.ContainsFunc(m.recordList, func(r *record) bool {
+		return r != m.self && m.reach[r.version.node] && asks(r, name)
+	})
+	if len(known) >= maxCached {
+		clear(known)
 	}
-	if len(m.heard) >= maxCached {
-		clear(m.heard)
-	}
-	m.heard[cloneString(name)] = heard
-	return heard
+	known[cloneString(name)] = answer
+	return answer
 }
 
 // countUnheard counts the events of a fresh batch that nobody reachable
@@ -129,7 +132,7 @@ func (m *Machine) countUnheard(b *codec.Batch) {
 	}
 	for i := range b.Topics {
 		t := &b.Topics[i]
-		if m.Heard(t.Name) || slices.ContainsFunc(m.peerList, func(q *peer) bool { return q.active == nil && m.wantsTopicAway(q, t.Name) }) {
+		if m.Wanted(t.Name) || slices.ContainsFunc(m.peerList, func(q *peer) bool { return q.active == nil && m.wantsTopicAway(q, t.Name) }) {
 			continue
 		}
 		m.stats.Unheard += uint64(t.Count)
@@ -198,7 +201,7 @@ func (m *Machine) Members() []Member {
 	var list []Member
 	for _, r := range m.recordList {
 		if m.reach[r.version.node] {
-			list = append(list, Member{r.version.node, r.name, r.neighbours, r.patterns})
+			list = append(list, Member{r.version.node, r.name, r.neighbours, r.patterns[:r.live]})
 		}
 	}
 	return list

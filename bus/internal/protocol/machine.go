@@ -41,7 +41,8 @@ type Machine struct {
 
 	reach    map[uuid.UUID]bool
 	recordGC timer
-	heard    map[string]bool // whether anyone at all wants a topic
+	heard    map[string]bool // whether anyone at all listens for a topic
+	wanted   map[string]bool // the same, or keeps it for someone who is away
 
 	timers  timers
 	events  ring[Event]
@@ -75,6 +76,7 @@ func New(now time.Duration, cfg Config) *Machine {
 		paths:   make(map[PathID]*path),
 		records: make(map[uuid.UUID]*record),
 		heard:   make(map[string]bool),
+		wanted:  make(map[string]bool),
 	}
 	m.recordGC.fire = m.dropUnreachable
 	m.selfTimer.fire = m.refreshSelf

@@ -38,7 +38,8 @@ type record struct {
 	version    recordVersion
 	name       string
 	neighbours []uuid.UUID
-	patterns   []string
+	patterns   []string // what it wants: first the live ones, then what it owes others
+	live       int      // how many of them its own subscriptions have
 
 	stamp    uint64 // orders what was stored here
 	set      *topic.Set[struct{}]
@@ -56,9 +57,11 @@ func (r *record) append(b []byte) []byte {
 	for _, id := range r.neighbours {
 		b = append(b, id[:]...)
 	}
-	b = binary.AppendUvarint(b, uint64(len(r.patterns)))
-	for _, p := range r.patterns {
-		b = appendText(b, p)
+	for _, list := range [][]string{r.patterns[:r.live], r.patterns[r.live:]} {
+		b = binary.AppendUvarint(b, uint64(len(list)))
+		for _, p := range list {
+			b = appendText(b, p)
+		}
 	}
 	return b
 }
@@ -69,17 +72,29 @@ func parseRecord(body []byte) (*record, error) {
 	for range r.count(16, maxNeighbours) {
 		rec.neighbours = append(rec.neighbours, r.id())
 	}
-	for range r.count(2, maxPatterns) {
-		p := r.text(maxName)
-		if r.err == nil && topic.ValidatePattern(p) != nil {
-			return nil, violation("record: %q is not a pattern", p)
+	for list := range 2 {
+		for range r.count(2, maxPatterns) {
+			p := r.text(maxName)
+			if r.err == nil && topic.ValidatePattern(p) != nil {
+				return nil, violation("record: %q is not a pattern", p)
+			}
+			rec.patterns = append(rec.patterns, p)
 		}
-		rec.patterns = append(rec.patterns, p)
+		if list == 0 {
+			rec.live = len(rec.patterns)
+		}
 	}
 	return rec, r.end("record")
 }
 
-// wants says whether the record's node listens for the topic.
+// hears says whether a subscription of the record's node, and not only someone
+// it owes events, listens for the topic.
+func (r *record) hears(name string) bool {
+	return slices.ContainsFunc(r.patterns[:r.live], func(p string) bool { return topic.Match(p, name) })
+}
+
+// wants says whether the record's node listens for the topic, or is to keep it for
+// someone who is away.
 func (r *record) wants(name string) bool {
 	if r.set == nil {
 		r.set = &topic.Set[struct{}]{}
@@ -106,22 +121,17 @@ func (m *Machine) refreshSelf(now time.Duration) {
 	m.lastSelf = now
 	m.timers.stop(&m.selfTimer)
 	var neighbours []uuid.UUID
-	patterns := slices.Clone(m.patterns)
+	var owed []string // to those who are away
 	for _, q := range m.peerList {
 		if q.active != nil {
 			neighbours = append(neighbours, q.id)
 		}
-		patterns = append(patterns, q.patterns...) // what is owed to those who are away
+		owed = append(owed, q.patterns...)
 	}
-	patterns = topic.Minimise(patterns)
-	size := 0
-	for _, p := range patterns {
-		size += len(p)
-	}
-	if len(patterns) > maxPatterns || size > maxRecordText {
-		patterns = []string{">"} // too much to say: everything, which contains it
-	}
-	if slices.Equal(neighbours, m.self.neighbours) && slices.Equal(patterns, m.self.patterns) {
+	patterns := brief(m.patterns)
+	live := len(patterns)
+	patterns = append(patterns, brief(owed)...)
+	if slices.Equal(neighbours, m.self.neighbours) && slices.Equal(patterns, m.self.patterns) && live == m.self.live {
 		if m.self.sought = m.patternsVersion; m.self.awaiting == nil {
 			m.confirm()
 		}
@@ -129,8 +139,22 @@ func (m *Machine) refreshSelf(now time.Duration) {
 	}
 	v := m.self.version
 	v.version++
-	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns, sought: m.patternsVersion})
+	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns, live: live, sought: m.patternsVersion})
 	m.flood(now, m.self, nil)
+}
+
+// brief is patterns without what others of them cover, or, where that is too much
+// to say, the one that covers everything.
+func brief(patterns []string) []string {
+	patterns = topic.Minimise(patterns)
+	size := 0
+	for _, p := range patterns {
+		size += len(p)
+	}
+	if len(patterns) > maxPatterns || size > maxRecordText {
+		return []string{">"}
+	}
+	return patterns
 }
 
 // storeRecord puts a new version in the place of the old one.
