@@ -47,7 +47,7 @@ func BenchmarkEmitToHandler(b *testing.B) {
 			b.SetBytes(int64(c.size))
 			b.ReportAllocs()
 			for b.Loop() {
-				must(b, emitter.EmitBytes(b.Context(), "x", payload))
+				emit(b, emitter, "x", payload)
 			}
 			must(b, emitter.Drain(b.Context()))
 		})
@@ -61,7 +61,7 @@ func BenchmarkRoundTrip(b *testing.B) {
 	payload := make([]byte, 64)
 	b.ReportAllocs()
 	for b.Loop() {
-		must(b, emitter.EmitBytes(b.Context(), "x", payload))
+		emit(b, emitter, "x", payload)
 		<-got
 	}
 }
@@ -72,6 +72,13 @@ func BenchmarkEmitUnheard(b *testing.B) {
 	payload := make([]byte, 64)
 	b.ReportAllocs()
 	for b.Loop() {
-		must(b, emitter.EmitBytes(b.Context(), "y", payload))
+		emit(b, emitter, "y", payload)
+	}
+}
+
+// emit does without the marking of helpers, which would cost more than the event.
+func emit(b *testing.B, n *bus.Node, topic string, payload []byte) {
+	if err := n.EmitBytes(context.Background(), topic, payload); err != nil {
+		b.Fatal(err)
 	}
 }
