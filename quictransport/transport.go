@@ -27,6 +27,9 @@ const (
 	// maxStreams is how many streams a peer may have open: its control stream, 64 lanes, and
 	// some that are not yet gone.
 	maxStreams = 80
+
+	// connWindow bounds what a connection holds unread, in bytes; a stream's own window ends at 6 MiB.
+	connWindow = 15 << 20
 )
 
 // Config is what a [Transport] is made of.
@@ -179,8 +182,12 @@ func (t *Transport) quicConfig() *quic.Config {
 		HandshakeIdleTimeout: handshakeTimeout,
 		MaxIdleTimeout:       timeout,
 		// The bus's own vectors come more often; this keeps a transport used without them alive.
-		KeepAlivePeriod:       timeout / 2,
-		MaxIncomingStreams:    maxStreams,
-		MaxIncomingUniStreams: -1,
+		KeepAlivePeriod: timeout / 2,
+		// By default this grows while somebody reads, from less than two streams may hold unread: two
+		// readers that pause would silence the control stream.
+		InitialConnectionReceiveWindow: connWindow,
+		MaxConnectionReceiveWindow:     connWindow,
+		MaxIncomingStreams:             maxStreams,
+		MaxIncomingUniStreams:          -1,
 	}
 }

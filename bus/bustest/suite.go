@@ -9,15 +9,89 @@ import (
 // Factory makes the transports of a test.
 type Factory struct {
 	// New returns a transport with an identity of its own. All that one factory
-	// makes for a test trust each other. The suite closes it.
+	// makes trust each other. The suite closes it. Required.
 	New func(t testing.TB) bus.Transport
 
 	// Listen is the address to listen on, such as 127.0.0.1:0. Listening on it
-	// several times must give several addresses.
+	// several times gives several addresses. Required.
 	Listen string
+
+	// Silent returns an address at which something takes what is sent and never answers, until t ends, such as
+	// that of a bare UDP socket. Without it, a Dial that nobody answers is not tried.
+	Silent func(t testing.TB) string
 }
 
-// RunTransportSuite holds a transport to what bus/transport.go says, each rule in a subtest of its own.
+// RunTransportSuite holds a transport to the contract of [bus.Transport], and to what the bus relies on beyond
+// its text. Each rule is a subtest of its own, with transports of its own, and leaves no goroutine behind.
+// Run it with -race as well, and not beside parallel tests, whose goroutines it would find. A transport passes it with
+//
+//	func TestSuite(t *testing.T) {
+//		bustest.RunTransportSuite(t, bustest.Factory{
+//			New:    func(t testing.TB) bus.Transport { return mytransport.New(...) },
+//			Listen: "127.0.0.1:0",
+//		})
+//	}
+//
+// The rules, and where they are more exact than the contract:
+//
+//   - A connection is made without the listener's Accept: Dial returns, a stream opens and a few KiB are
+//     taken, and are there once Accept is called.
+//   - 80 streams can be open from each side at once. Each has a bound of its own, of at most 32 MiB: a writer
+//     whose reader does not read waits, and holds up no other stream. All together may share a
+//     bound, of at least 512 KiB that nobody has read.
+//   - What ends a stream other than the peer's CloseWrite is never io.EOF. A reset is the
+//     end of its stream only, and so is no *[bus.PeerError].
+//   - What a reset stream took of a shared bound is given back.
+//   - Write keeps nothing of its argument, and its count is exact when it fails with a deadline.
+//   - When CloseWithCode returns, the connection's Context is done. A reason may arrive cut, not changed.
+//   - The first close of a connection is the one that counts, on each side.
+//   - Transport.Close ends connections and listeners that are still there.
 func RunTransportSuite(t *testing.T, f Factory) {
 	t.Helper()
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) { r.try(t, f) })
+	}
+}
+
+// rule is one thing that holds for every transport.
+type rule struct {
+	name string
+	hold func(t *trial)
+}
+
+var rules = []rule{
+	{"IDsOnBothSides", idsOnBothSides},
+	{"WrongIDIsRefused", wrongIDIsRefused},
+	{"ManyConnections", manyConnections},
+	{"DataBeforeAccept", dataBeforeAccept},
+	{"CancelDial", cancelDial},
+	{"CancelAccept", cancelAccept},
+	{"DialToClosedAddress", dialToClosedAddress},
+	{"ListenerClose", listenerClose},
+
+	{"HalfClose", halfClose},
+	{"ResetUnblocksReads", resetUnblocksReads},
+	{"ResetUnblocksWrites", resetUnblocksWrites},
+	{"ResetReturnsTheWindow", resetReturnsTheWindow},
+	{"ReadDeadline", readDeadline},
+	{"WriteDeadline", writeDeadline},
+	{"DeadlinesMove", deadlinesMove},
+	{"WriteKeepsNothing", writeKeepsNothing},
+	{"BackPressure", backPressure},
+	{"BlockedStreamHoldsUpNoOther", blockedStreamHoldsUpNoOther},
+	{"Bulk", bulk},
+
+	{"EightyStreams", eightyStreams},
+	{"StreamsInAnyOrder", streamsInAnyOrder},
+	{"CancelOpenStream", cancelOpenStream},
+	{"CancelAcceptStream", cancelAcceptStream},
+	{"EndedStreamMakesRoom", endedStreamMakesRoom},
+	{"ConcurrentUse", concurrentUse},
+
+	{"CloseCodesArrive", closeCodesArrive},
+	{"CloseEndsTheConnection", closeEndsTheConnection},
+	{"CloseTwice", closeTwice},
+	{"PeerVanishes", peerVanishes},
+	{"TransportClose", transportClose},
+	{"NoGoroutineLeft", noGoroutineLeft},
 }
