@@ -1,0 +1,288 @@
+package tcptransport_test
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/certs"
+	"github.com/verbose-bus/verbose/quictransport"
+	"github.com/verbose-bus/verbose/tcptransport"
+)
+
+// Whole nodes over this transport.
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// node makes a node with the given transports of one identity.
+func node(t *testing.T, ca *certs.CA, schemes ...string) *bus.Node {
+	t.Helper()
+	id, err := ca.Issue(uuid.Nil, "")
+	must(t, err)
+	var transports []bus.Transport
+	for _, scheme := range schemes {
+		switch scheme {
+		case "tcp":
+			transports = append(transports, tcptransport.New(tcptransport.Config{Identity: id}))
+		case "quic":
+			transports = append(transports, quictransport.New(quictransport.Config{Identity: id}))
+		}
+	}
+	n, err := bus.New(bus.Config{Transports: transports})
+	must(t, err)
+	t.Cleanup(func() { must(t, n.Close()) })
+	return n
+}
+
+func listen(t *testing.T, n *bus.Node, scheme string) (addr string) {
+	t.Helper()
+	a, err := n.Listen(soon(t), scheme+"://127.0.0.1:0")
+	must(t, err)
+	return a.String()
+}
+
+func connect(t *testing.T, n *bus.Node, url string) {
+	t.Helper()
+	l, err := n.Connect(url)
+	must(t, err)
+	_, err = l.Ready(soon(t))
+	must(t, err)
+}
+
+// counter checks that a node gets the numbers 1, 2, 3… as events.
+type counter struct {
+	mu      sync.Mutex
+	last    uint64
+	changed chan struct{}
+}
+
+func count(t *testing.T, n *bus.Node) *counter {
+	t.Helper()
+	c := &counter{changed: make(chan struct{}, 1)}
+	_, err := n.On("n", func(_ context.Context, e bus.Event) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if got := binary.BigEndian.Uint64(e.Payload); got != c.last+1 {
+			t.Errorf("event %d after %d", got, c.last)
+		}
+		c.last++
+		select {
+		case c.changed <- struct{}{}:
+		default:
+		}
+	}, bus.OnGap(func(_ context.Context, g *bus.GapError) { t.Error(g) }))
+	must(t, err)
+	return c
+}
+
+// until waits until all events up to one have arrived.
+func (c *counter) until(t *testing.T, n uint64) {
+	t.Helper()
+	for ctx := soon(t); ; {
+		c.mu.Lock()
+		last := c.last
+		c.mu.Unlock()
+		if last >= n {
+			return
+		}
+		select {
+		case <-c.changed:
+		case <-ctx.Done():
+			t.Fatalf("%d events of %d", last, n)
+		}
+	}
+}
+
+// emit emits numbers until stop is closed, and returns the last.
+func emit(t *testing.T, n *bus.Node, stop <-chan struct{}) (last uint64) {
+	t.Helper()
+	payload := make([]byte, 200)
+	tick := time.NewTicker(200 * time.Microsecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return last
+		case <-tick.C:
+		}
+		last++
+		binary.BigEndian.PutUint64(payload, last)
+		must(t, n.EmitBytes(context.Background(), "n", payload))
+	}
+}
+
+// knife is a proxy that cuts its connections after random numbers of bytes, some with a reset and some
+// with an end, some in the middle of a frame, a record or the handshake.
+type knife struct {
+	t     *testing.T
+	to    string
+	l     net.Listener
+	rng   *rand.Rand
+	left  int // cuts
+	blunt chan struct{}
+	wg    sync.WaitGroup
+}
+
+func newKnife(t *testing.T, to string, cuts int) *knife {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	k := &knife{t: t, to: to, l: l, rng: rand.New(rand.NewPCG(seed, 0)), left: cuts, blunt: make(chan struct{})}
+	k.wg.Go(k.accept)
+	return k
+}
+
+func (k *knife) close() {
+	k.l.Close()
+	k.wg.Wait()
+}
+
+func (k *knife) accept() {
+	for first := true; ; first = false {
+		from, err := k.l.Accept()
+		if err != nil {
+			return
+		}
+		to, err := net.Dial("tcp", k.to)
+		if err != nil {
+			k.t.Error(err)
+			return
+		}
+		limit := -1
+		switch {
+		case first:
+			limit = 20_000
+		case k.left > 0 && k.rng.IntN(2) == 0:
+			limit = k.rng.IntN(4_000) // most of them in the handshake
+		case k.left > 0:
+			limit = k.rng.IntN(60_000)
+		}
+		if k.left--; k.left == 0 {
+			close(k.blunt)
+		}
+		reset := k.left%2 == 0
+		k.wg.Go(func() { k.pass(from.(*net.TCPConn), to.(*net.TCPConn), limit, reset) })
+	}
+}
+
+// pass copies both ways, up to limit bytes together.
+func (k *knife) pass(a, b *net.TCPConn, limit int, reset bool) {
+	var mu sync.Mutex
+	left := limit
+	var g sync.WaitGroup
+	for _, way := range [][2]*net.TCPConn{{a, b}, {b, a}} {
+		g.Go(func() {
+			defer a.Close()
+			defer b.Close()
+			buf := make([]byte, 32<<10)
+			for {
+				n, err := way[0].Read(buf)
+				mu.Lock()
+				cut := limit >= 0 && n >= left
+				if cut {
+					n = left
+				}
+				left -= n
+				mu.Unlock()
+				if _, failed := way[1].Write(buf[:n]); err != nil || failed != nil {
+					return
+				}
+				if cut {
+					if reset {
+						a.SetLinger(0)
+						b.SetLinger(0)
+					}
+					return
+				}
+			}
+		})
+	}
+	g.Wait()
+}
+
+// TestCutAtAnyByte holds that every event arrives once and in order, at whatever bytes the connection is cut.
+func TestCutAtAnyByte(t *testing.T) {
+	cuts := 100
+	if testing.Short() {
+		cuts = 20
+	}
+	ca, err := certs.NewCA("test")
+	must(t, err)
+	a, b := node(t, ca, "tcp"), node(t, ca, "tcp")
+	got := count(t, b)
+	k := newKnife(t, listen(t, b, "tcp"), cuts)
+	defer k.close()
+	connect(t, a, "tcp://"+k.l.Addr().String())
+	must(t, a.WaitInterest(soon(t), "n"))
+	last := emit(t, a, k.blunt)
+	got.until(t, last)
+	t.Logf("%d events over %d cuts", last, cuts)
+	must(t, a.Close())
+	must(t, b.Close())
+}
+
+// TestRelayJoinsTransports has a relay with both transports between a node that has QUIC and one that has TCP.
+func TestRelayJoinsTransports(t *testing.T) {
+	ca, err := certs.NewCA("test")
+	must(t, err)
+	wan, relay, lan := node(t, ca, "quic"), node(t, ca, "quic", "tcp"), node(t, ca, "tcp")
+	there, back := count(t, lan), count(t, wan)
+	connect(t, wan, listen(t, relay, "quic")) // no scheme: the first transport
+	connect(t, lan, "tcp://"+listen(t, relay, "tcp"))
+	for _, way := range []struct {
+		from *bus.Node
+		to   *counter
+	}{{wan, there}, {lan, back}} {
+		must(t, way.from.WaitInterest(soon(t), "n"))
+		stop := make(chan struct{})
+		time.AfterFunc(200*time.Millisecond, func() { close(stop) })
+		last := emit(t, way.from, stop)
+		way.to.until(t, last)
+	}
+}
+
+// TestOneNodeOverBoth has two nodes that both transports join, of which one is cut: nothing is lost or comes twice.
+func TestOneNodeOverBoth(t *testing.T) {
+	ca, err := certs.NewCA("test")
+	must(t, err)
+	a, b := node(t, ca, "tcp", "quic"), node(t, ca, "tcp", "quic")
+	got := count(t, b)
+	link, err := a.Connect("tcp://" + listen(t, b, "tcp"))
+	must(t, err)
+	_, err = link.Ready(soon(t))
+	must(t, err)
+	other, err := a.Connect("quic://" + listen(t, b, "quic"))
+	must(t, err)
+	must(t, a.WaitInterest(soon(t), "n"))
+	stop := make(chan struct{})
+	time.AfterFunc(150*time.Millisecond, func() {
+		if err := link.Close(); err != nil {
+			t.Error(err)
+		}
+		time.AfterFunc(150*time.Millisecond, func() { close(stop) })
+	})
+	last := emit(t, a, stop)
+	got.until(t, last)
+	_, err = other.Ready(soon(t))
+	must(t, err)
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package tcptransport
+
+const raceEnabled = true

@@ -1,0 +1,147 @@
+package tcptransport
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/verbose-bus/verbose/bus"
+)
+
+// readSize is what a connection reads into: a full TLS record, and what was left of the one before.
+const readSize = 16<<10 + headerSize + maxSignal
+
+// reader parses what the peer sends. Only one goroutine uses it.
+type reader struct {
+	conn   *Conn
+	stream *Stream // of the data frame that is being read; nil if it is of no interest
+	left   int     // how much of that frame is still to come
+}
+
+// run reads until the connection breaks, or the peer does, or either is closed. It never waits
+// for the application: what arrives has its place within the windows.
+func (r *reader) run() error {
+	buf := make([]byte, readSize)
+	kept := 0
+	for {
+		n, err := r.conn.socket.secure.Read(buf[kept:])
+		if n > 0 {
+			r.conn.heard()
+			b := buf[:kept+n]
+			rest, err := r.consume(b)
+			if err != nil {
+				return err
+			}
+			kept = copy(buf, b[len(b)-rest:])
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// consume handles all of b but an unfinished frame at its end, and returns how long that is:
+// less than headerSize + maxSignal.
+func (r *reader) consume(b []byte) (rest int, err error) {
+	for len(b) > 0 {
+		if r.left > 0 {
+			n := min(r.left, len(b))
+			if r.stream != nil {
+				r.stream.in.put(b[:n])
+			}
+			r.left -= n
+			b = b[n:]
+			continue
+		}
+		if len(b) < headerSize {
+			break
+		}
+		h, err := parseHeader(b)
+		if err != nil {
+			return 0, violation(err.Error())
+		}
+		if h.kind == kindData {
+			if err := r.beginData(h); err != nil {
+				return 0, err
+			}
+			b = b[headerSize:]
+			continue
+		}
+		end := headerSize + h.length
+		if len(b) < end {
+			break
+		}
+		if err := r.handle(h, b[headerSize:end]); err != nil {
+			return 0, err
+		}
+		b = b[end:]
+	}
+	return len(b), nil
+}
+
+func (r *reader) beginData(h header) error {
+	s, err := r.conn.streamFor(h)
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		if wrong := s.in.expect(h.length); wrong != "" {
+			return violation(wrong)
+		}
+	}
+	r.stream, r.left = s, h.length
+	return nil
+}
+
+// handle handles a frame other than data. Its payload has the right length.
+func (r *reader) handle(h header, payload []byte) error {
+	c := r.conn
+	number := uint32(0)
+	if h.length >= codeSize {
+		number = binary.BigEndian.Uint32(payload)
+	}
+	switch h.kind {
+	case kindFin, kindReset, kindWindow:
+		s, err := c.streamFor(h)
+		if s == nil || err != nil {
+			return err
+		}
+		return handleStream(s, h, number)
+	case kindStreams:
+		if !c.allowStreams(number) {
+			return violation(fmt.Sprintf("%d more streams allowed", number))
+		}
+	case kindPing:
+		c.writer.sendPong(binary.BigEndian.Uint64(payload))
+	case kindPong:
+		c.rtt.pong(binary.BigEndian.Uint64(payload))
+	case kindClose:
+		return &bus.PeerError{Code: bus.CloseCode(number), Peer: c.peer, Remote: true,
+			Reason: printable(string(payload[codeSize:])), Err: errPeerClosed}
+	}
+	return nil
+}
+
+func handleStream(s *Stream, h header, number uint32) error {
+	switch h.kind {
+	case kindFin:
+		drained, wrong := s.in.finish()
+		if wrong != "" {
+			return violation(wrong)
+		}
+		if drained {
+			s.halfDone(received)
+		}
+	case kindReset:
+		s.wasReset(bus.CloseCode(number))
+	case kindWindow:
+		if !s.conn.writer.allow(s, number) {
+			return violation("a window without bounds")
+		}
+	}
+	return nil
+}
+
+// violation is the end of a connection whose peer broke the rules of the frames.
+func violation(what string) error {
+	return &bus.PeerError{Code: bus.CloseViolation, Reason: what, Err: errViolation}
+}

@@ -1,0 +1,70 @@
+package tcptransport
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+// failing is a listening socket whose Accept fails with an error for as often as it is set.
+type failing struct {
+	net.Listener
+	err   error
+	times atomic.Int32
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if f.times.Add(-1) >= 0 {
+		return nil, f.err
+	}
+	return f.Listener.Accept()
+}
+
+// TestOwnSockets holds that a transport uses the sockets it is given, that it waits when the system has no file descriptors,
+// and that it reports a socket that is broken.
+func TestOwnSockets(t *testing.T) {
+	ca := newCA(t, "test")
+	socket := &failing{}
+	dials := 0
+	tr := newTransport(t, Config{
+		Identity: issue(t, ca),
+		Listen: func(ctx context.Context, addr string) (net.Listener, error) {
+			l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+			socket.Listener = l
+			return socket, err
+		},
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			dials++
+			if addr != "elsewhere:1" {
+				t.Errorf("dial %s", addr)
+			}
+			return new(net.Dialer).DialContext(ctx, "tcp", socket.Addr().String())
+		},
+	})
+	socket.err = &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	socket.times.Store(2)
+	l := listen(t, tr, loopback)
+	if _, err := tr.Dial(testContext(t), "elsewhere:1", uuid.Nil); err != nil || dials != 1 {
+		t.Fatalf("%d dials, %v", dials, err)
+	}
+	c, err := l.Accept(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Peer() != tr.ID() {
+		t.Errorf("peer %s", c.Peer())
+	}
+
+	broken := errors.New("broken")
+	socket.err = broken
+	socket.times.Store(1)
+	l = listen(t, tr, loopback)
+	if _, err := l.Accept(testContext(t)); !errors.Is(err, broken) {
+		t.Errorf("accept: %v, want %v", err, broken)
+	}
+}
