@@ -171,9 +171,14 @@ func cmdBackground(ts *testscript.TestScript, neg bool, args []string) {
 	}()
 }
 
-// cmdAddress is: address NAME VAR. It waits until the program listens and keeps the address.
+// cmdAddress is: address NAME VAR [SCHEME]. It waits until the program listens, with that scheme, and keeps the
+// address.
 func cmdAddress(ts *testscript.TestScript, neg bool, args []string) {
-	match := running(ts, args, 2).await(ts, args[0], regexp.MustCompile(`(?m)^listening on (\S+)\n`))
+	scheme := ""
+	if len(args) == 3 {
+		scheme, args = args[2]+"://", args[:2]
+	}
+	match := running(ts, args, 2).await(ts, args[0], regexp.MustCompile(`(?m)^listening on (`+scheme+`\S+)\n`))
 	ts.Setenv(args[1], match[1])
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/verbose-bus/verbose/certs"
 	"github.com/verbose-bus/verbose/codec"
 	"github.com/verbose-bus/verbose/quictransport"
+	"github.com/verbose-bus/verbose/tcptransport"
 )
 
 // nodeFlags make a node. They are shared by every command that runs one.
@@ -93,7 +94,10 @@ func (f *nodeFlags) newNode(logger *slog.Logger, change func(*bus.Config)) (*bus
 
 // transports are all this command has, the preferred one first.
 func transports(identity *certs.Identity, logger *slog.Logger) []bus.Transport {
-	return []bus.Transport{quictransport.New(quictransport.Config{Identity: identity, Logger: logger})}
+	return []bus.Transport{
+		quictransport.New(quictransport.Config{Identity: identity, Logger: logger}),
+		tcptransport.New(tcptransport.Config{Identity: identity, Logger: logger}),
+	}
 }
 
 func (f *nodeFlags) identity() (*certs.Identity, error) {
