@@ -21,10 +21,10 @@ type Transport interface {
 	// ID is the node id this transport proves to its peers.
 	ID() uuid.UUID
 
-	// Dial connects to addr (host:port) and returns once both sides have proved
-	// who they are. A want other than [uuid.Nil] is the only id accepted; any other peer ends
+	// Dial connects to addr (host:port) and returns once the peer has proved who
+	// it is. A want other than [uuid.Nil] is the only id accepted; any other peer ends
 	// the attempt. A refusal by either side is a *[PeerError] with its
-	// [CloseCode]. Dial ends with ctx.
+	// [CloseCode]; one by the peer may also come just after, as the end of the connection. Dial ends with ctx.
 	Dial(ctx context.Context, addr string, want uuid.UUID) (Conn, error)
 
 	// Listen accepts connections on addr (host:port; port 0 picks one).
@@ -52,7 +52,8 @@ type Conn interface {
 	// OpenStream opens a stream in both directions. It waits while the peer
 	// allows no more streams. The peer sees the stream once something is written.
 	OpenStream(ctx context.Context) (Stream, error)
-	// AcceptStream returns the next stream the peer opened.
+	// AcceptStream returns the next stream the peer opened and wrote to. Which of
+	// several comes first is not said.
 	AcceptStream(ctx context.Context) (Stream, error)
 	// Peer is the id the peer's certificate proves.
 	Peer() uuid.UUID

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// failing is a listening socket whose Accept fails with an error for as often as it is set.
+// failing is a listening socket whose Accept fails some times.
 type failing struct {
 	net.Listener
 	err   error
@@ -29,26 +29,32 @@ func (f *failing) Accept() (net.Conn, error) {
 // and that it reports a socket that is broken.
 func TestOwnSockets(t *testing.T) {
 	ca := newCA(t, "test")
-	socket := &failing{}
-	dials := 0
+	var target string
+	sockets := []*failing{
+		{err: &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}},
+		{err: errors.New("broken")},
+	}
+	sockets[0].times.Store(2)
+	sockets[1].times.Store(1)
+	listens, dials := 0, 0
 	tr := newTransport(t, Config{
 		Identity: issue(t, ca),
 		Listen: func(ctx context.Context, addr string) (net.Listener, error) {
 			l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-			socket.Listener = l
-			return socket, err
+			sockets[listens].Listener = l
+			listens++
+			return sockets[listens-1], err
 		},
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			dials++
 			if addr != "elsewhere:1" {
 				t.Errorf("dial %s", addr)
 			}
-			return new(net.Dialer).DialContext(ctx, "tcp", socket.Addr().String())
+			return new(net.Dialer).DialContext(ctx, "tcp", target)
 		},
 	})
-	socket.err = &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
-	socket.times.Store(2)
 	l := listen(t, tr, loopback)
+	target = l.Addr().String()
 	if _, err := tr.Dial(testContext(t), "elsewhere:1", uuid.Nil); err != nil || dials != 1 {
 		t.Fatalf("%d dials, %v", dials, err)
 	}
@@ -60,11 +66,8 @@ func TestOwnSockets(t *testing.T) {
 		t.Errorf("peer %s", c.Peer())
 	}
 
-	broken := errors.New("broken")
-	socket.err = broken
-	socket.times.Store(1)
 	l = listen(t, tr, loopback)
-	if _, err := l.Accept(testContext(t)); !errors.Is(err, broken) {
-		t.Errorf("accept: %v, want %v", err, broken)
+	if _, err := l.Accept(testContext(t)); !errors.Is(err, sockets[1].err) {
+		t.Errorf("accept: %v, want %v", err, sockets[1].err)
 	}
 }
