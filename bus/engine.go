@@ -13,7 +13,7 @@ import (
 
 // engine is the shell around the protocol's state machine. Its lock guards the
 // machine and what the machine's events change at once: the table of paths and that of
-// subscriptions. It is held for a few hundred nanoseconds at a time: no IO, channel operation or
+// subscriptions. It is held for a few hundred nanoseconds at a time: no IO, channel operation that can block, or
 // callback happens under it. Whatever an input brings about there is put on a todo list and
 // done after unlocking.
 type engine struct {
