@@ -241,6 +241,7 @@ func TestConfigBufferTimeout(t *testing.T) {
 	stream := server.Lifecycle(soon(t))
 	must(t, l.Close())
 	send(t, server, "a", "2")
+	must(t, server.Drain(soon(t))) // so that it is in a batch, whose age counts
 	awaitLifecycle(t, stream, func(e bus.LifecycleEvent) bool { return e.Kind == bus.LifecycleForgotten })
 	w.connect(client, url)
 	must(t, server.WaitInterest(soon(t), "a"))
