@@ -57,6 +57,7 @@ func NewCA(name string, options ...Option) (*CA, error) {
 
 // Issue makes a key and a certificate for a node. [uuid.Nil] stands for a random id; the name is
 // for people, may be empty, and is up to 64 letters, digits, spaces, dots, hyphens and underscores.
+// Without [Valid] the certificate ends with the CA's at the latest.
 // Nothing is written: see [CA.Store] and [Identity.Save].
 func (ca *CA) Issue(id uuid.UUID, name string, options ...Option) (*Identity, error) {
 	if err := checkName(name); err != nil {
@@ -72,10 +73,37 @@ func (ca *CA) Issue(id uuid.UUID, name string, options ...Option) (*Identity, er
 	if name == "" {
 		name = id.String()
 	}
-	public, key, err := ed25519.GenerateKey(rand.Reader)
+	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("certs: %w", err)
 	}
+	return ca.issue(id, name, key, options)
+}
+
+// Renew issues the identity in a file of [Identity.Save] anew, be it expired or not: with the same id, name and private key, and
+// valid as [CA.Issue] makes it. It fails if another CA issued it. Nothing is written: see [Identity.Save].
+func (ca *CA) Renew(identityFile string, options ...Option) (*Identity, error) {
+	pair, err := readPair(identityFile)
+	if err != nil {
+		return nil, err
+	}
+	old, err := NewIdentity(pair, ca.certificate)
+	if err == nil {
+		err = checkName(old.Name()) // another tool may have written it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, identityFile)
+	}
+	leaf := old.leaf()
+	if err := leaf.CheckSignatureFrom(ca.certificate); err != nil {
+		return nil, fmt.Errorf("certs: %s was issued by CA %s, and this is CA %s: renew it where it was issued, or issue it anew from this CA",
+			identityFile, authority(leaf.Issuer.CommonName, leaf.AuthorityKeyId), authority(ca.certificate.Subject.CommonName, ca.certificate.SubjectKeyId))
+	}
+	return ca.issue(old.id, old.Name(), pair.PrivateKey.(crypto.Signer), options) // tls.X509KeyPair takes no other keys
+}
+
+// issue makes the certificate of a checked id and name.
+func (ca *CA) issue(id uuid.UUID, name string, key crypto.Signer, options []Option) (*Identity, error) {
 	w := newWindow(leafValidity, options)
 	if len(options) == 0 && w.notAfter.After(ca.certificate.NotAfter) {
 		w.notAfter = ca.certificate.NotAfter
@@ -89,8 +117,10 @@ func (ca *CA) Issue(id uuid.UUID, name string, options ...Option) (*Identity, er
 		// Every node both dials and listens.
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
+		// crypto/x509 leaves it out where a node's name is its CA's.
+		AuthorityKeyId: ca.certificate.SubjectKeyId,
 	}
-	leaf, err := sign(template, ca.certificate, public, ca.key)
+	leaf, err := sign(template, ca.certificate, key.Public(), ca.key)
 	if err != nil {
 		return nil, err
 	}

@@ -11,5 +11,8 @@
 // 38 µs (P-256: 23 and 49), its certificates are the smallest, and a signature needs no randomness. Identities
 // that another CA issued may have any key that crypto/tls takes.
 //
-// An [Identity] and a [CA] never change; all functions and methods may be called concurrently.
+// An identity from files follows them: a renewed certificate, or another CA, is used for
+// the connections that begin after it was put there, without a restart. See [LoadIdentity].
+//
+// An identity in memory and a [CA] never change. All functions and methods may be called concurrently.
 package certs

@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -65,6 +66,9 @@ func TestIssue(t *testing.T) {
 	info := id.Info()
 	if now := time.Now(); !info.NotBefore.Before(now.Add(-30*time.Minute)) || !info.NotAfter.After(now.Add(300*24*time.Hour)) || info.NotAfter.After(now.Add(366*24*time.Hour)) {
 		t.Errorf("valid from %s to %s, want an hour back and a year on", info.NotBefore, info.NotAfter)
+	}
+	if same := issue(t, ca, "test"); !bytes.Equal(same.leaf().AuthorityKeyId, ca.certificate.SubjectKeyId) {
+		t.Error("a node of its CA's name does not say by which key it was issued")
 	}
 	nameless := issue(t, ca, "")
 	if nameless.ID() == uuid.Nil || nameless.Name() != nameless.ID().String() {

@@ -90,8 +90,14 @@ func createFile(path string, data []byte, mode os.FileMode) error {
 
 // replaceFile writes a file that only its owner can read beside path, and moves it there.
 func replaceFile(path string, data []byte) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("certs: %s is a directory: name a file in it", path)
+	}
 	// os.CreateTemp makes files with mode 0600.
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
+	if beside, ok := errors.AsType[*os.PathError](err); ok {
+		return fmt.Errorf("certs: %s can't be written: its directory has to be there and writable: %w", path, beside.Err)
+	}
 	if err != nil {
 		return fmt.Errorf("certs: %w", err)
 	}

@@ -131,7 +131,7 @@ func makeDevelopment(dir string) error {
 }
 
 // Store writes an identity into the CA's directory, as nodes/<name>.pem with the name or else the id, and returns
-// the path. It never overwrites.
+// the path. It never overwrites: see [CA.Renew] for that.
 func (ca *CA) Store(id *Identity) (string, error) {
 	if ca.dir == "" {
 		return "", errors.New("certs: this CA has no directory: use Identity.Save")
@@ -148,7 +148,11 @@ func (ca *CA) Store(id *Identity) (string, error) {
 		return "", err // another CA's certificate may have a name unfit for a file
 	}
 	path := filepath.Join(dir, id.Name()+".pem")
-	if err := createFile(path, data, 0o600); err != nil {
+	err = createFile(path, data, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return "", fmt.Errorf("certs: %s exists and is not overwritten: choose another name, or renew it with `verbose certs renew`: %w", path, os.ErrExist)
+	}
+	if err != nil {
 		return "", err
 	}
 	return path, nil

@@ -8,13 +8,14 @@ import (
 )
 
 // ServerTLS is the configuration for accepting connections from every node
-// that a trusted CA issued. It is the caller's to change.
+// that a trusted CA issued. Each handshake looks up the identity's certificate and CAs, so a listener may
+// keep it for good. It is the caller's to change.
 func (id *Identity) ServerTLS(alpn ...string) *tls.Config {
 	config := id.baseTLS(alpn)
-	// Any certificate, because VerifyConnection is the judge.
-	config.ClientAuth = tls.RequireAnyClientCert
+	// Any certificate or none, because VerifyConnection is the judge, and says what is wrong.
+	config.ClientAuth = tls.RequestClientCert
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		return id.verify(state, x509.ExtKeyUsageClientAuth, uuid.Nil)
+		return id.current().verify(state, x509.ExtKeyUsageClientAuth, uuid.Nil)
 	}
 	return config
 }
@@ -27,17 +28,35 @@ func (id *Identity) ClientTLS(want uuid.UUID, alpn ...string) *tls.Config {
 	// turns off crypto/tls's own verification; VerifyConnection does all of it, the chain included.
 	config.InsecureSkipVerify = true
 	config.VerifyConnection = func(state tls.ConnectionState) error {
-		return id.verify(state, x509.ExtKeyUsageServerAuth, want)
+		return id.current().verify(state, x509.ExtKeyUsageServerAuth, want)
 	}
 	return config
 }
 
+// current is what a handshake uses.
+func (id *Identity) current() *credentials {
+	if id.files != nil {
+		id.reload()
+	}
+	return id.inUse.Load()
+}
+
 func (id *Identity) baseTLS(alpn []string) *tls.Config {
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{id.certificate},
-		NextProtos:   alpn,
+	config := &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		NextProtos: alpn,
 		// Links live for hours, so resuming one saves nothing worth a ticket key in memory.
 		SessionTicketsDisabled: true,
 	}
+	if id.files == nil {
+		config.Certificates = []tls.Certificate{id.Certificate()}
+		return config
+	}
+	config.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return &id.current().certificate, nil
+	}
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		return &id.current().certificate, nil
+	}
+	return config
 }

@@ -77,7 +77,7 @@ func nodeID(certificate *x509.Certificate) (uuid.UUID, error) {
 }
 
 // verify decides whether the peer of a finished handshake is let in.
-func (id *Identity) verify(state tls.ConnectionState, usage x509.ExtKeyUsage, want uuid.UUID) error {
+func (c *credentials) verify(state tls.ConnectionState, usage x509.ExtKeyUsage, want uuid.UUID) error {
 	peer, err := PeerID(state)
 	if err != nil {
 		return err
@@ -89,12 +89,12 @@ func (id *Identity) verify(state tls.ConnectionState, usage x509.ExtKeyUsage, wa
 	leaf := state.PeerCertificates[0]
 	now := time.Now()
 	if _, err := leaf.Verify(x509.VerifyOptions{
-		Roots:         id.pool,
+		Roots:         c.pool,
 		Intermediates: intermediates,
 		CurrentTime:   now,
 		KeyUsages:     []x509.ExtKeyUsage{usage},
 	}); err != nil {
-		return id.explain(peer, leaf, now, err)
+		return c.explain(peer, leaf, now, err)
 	}
 	if want != uuid.Nil && peer != want {
 		return &TrustError{Reason: WrongID, Peer: peer,
@@ -104,7 +104,7 @@ func (id *Identity) verify(state tls.ConnectionState, usage x509.ExtKeyUsage, wa
 }
 
 // explain turns what crypto/x509 says into what to do.
-func (id *Identity) explain(peer uuid.UUID, leaf *x509.Certificate, now time.Time, err error) *TrustError {
+func (c *credentials) explain(peer uuid.UUID, leaf *x509.Certificate, now time.Time, err error) *TrustError {
 	refused := &TrustError{Reason: Untrusted, Peer: peer, Err: err}
 	subject := fmt.Sprintf("the certificate of node %s (%q)", peer, leaf.Subject.CommonName)
 	var invalid x509.CertificateInvalidError
@@ -120,7 +120,7 @@ func (id *Identity) explain(peer uuid.UUID, leaf *x509.Certificate, now time.Tim
 		refused.text = fmt.Sprintf("%s %v", subject, validAt(invalid.Cert, now))
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		var trusted []string
-		for _, root := range id.roots {
+		for _, root := range c.roots {
 			trusted = append(trusted, authority(root.Subject.CommonName, root.SubjectKeyId))
 		}
 		refused.text = fmt.Sprintf("%s was issued by CA %s, trusted here is %s: issue both nodes' certificates from one CA",

@@ -3,9 +3,12 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/uuid"
 	"github.com/verbose-bus/verbose/certs"
 )
@@ -13,13 +16,14 @@ import (
 type certsCommand struct {
 	Init  certsInitCommand  `cmd:"" help:"Make a CA in a directory."`
 	Issue certsIssueCommand `cmd:"" help:"Make a key and a certificate for a node."`
+	Renew certsRenewCommand `cmd:"" help:"Renew the certificates of nodes."`
 	List  certsListCommand  `cmd:"" help:"List a CA's certificates."`
 	Show  certsShowCommand  `cmd:"" help:"Describe a certificate file."`
 }
 
 func (*certsCommand) Help() string {
 	return `Every node that trusts a CA lets in every node the CA issued an identity for. Copy ca.pem and one
-node's file to each host; ca.key stays where it is.
+node's file to each host; ca.key stays where it is. A node that runs takes up a file that was replaced.
 
 Example:
 
@@ -33,18 +37,43 @@ type caFlags struct {
 }
 
 type validFlag struct {
-	For time.Duration `help:"How long the certificate is valid, such as 2160h. Default: ten years for a CA, one year for a node." placeholder:"TIME"`
+	For span `help:"How long the certificate is valid, such as 90d or 2160h. Default: ten years for a CA; for a node one year, or until its CA's end." placeholder:"TIME"`
 }
 
-func (f *validFlag) options() ([]certs.Option, error) {
-	switch {
-	case f.For < 0:
-		return nil, &usageError{"--for has to be above 0"}
-	case f.For == 0:
+// options are those of a certificate that a CA issues, or of the CA itself with nil.
+func (f *validFlag) options(ca *certs.CA) ([]certs.Option, error) {
+	if f.For == 0 {
 		return nil, nil
 	}
 	now := time.Now()
-	return []certs.Option{certs.Valid(now.Add(-time.Hour), now.Add(f.For))}, nil
+	until := now.Add(time.Duration(f.For))
+	if ca != nil && until.After(ca.Info().NotAfter) {
+		return nil, fmt.Errorf("--for goes on after the end of the CA %q at %s, when nobody trusts its certificates any more: give less, or leave --for out",
+			ca.Info().Name, timeText(ca.Info().NotAfter))
+	}
+	return []certs.Option{certs.Valid(now.Add(-time.Hour), until)}, nil
+}
+
+// span is a length of time above 0, which may be given in days.
+type span time.Duration
+
+// Decode parses 30d, and what time.ParseDuration knows. It implements kong.MapperValue.
+func (s *span) Decode(ctx *kong.DecodeContext) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("time", &text); err != nil {
+		return err
+	}
+	value, err := time.ParseDuration(text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		var n int64
+		n, err = strconv.ParseInt(days, 10, 16) // about 90 years at most, which a Duration can hold
+		value = time.Duration(n) * 24 * time.Hour
+	}
+	if err != nil || value <= 0 {
+		return fmt.Errorf("%q is no length of time above 0, such as 30d or 12h", text)
+	}
+	*s = span(value)
+	return nil
 }
 
 type certsInitCommand struct {
@@ -60,7 +89,7 @@ func (*certsInitCommand) Help() string {
 }
 
 func (c *certsInitCommand) Run(s *streams) error {
-	options, err := c.options()
+	options, err := c.options(nil)
 	if err != nil {
 		return err
 	}
@@ -89,17 +118,18 @@ Example:
 }
 
 func (c *certsIssueCommand) Run(s *streams) error {
-	options, err := c.options()
-	if err != nil {
-		return err
-	}
 	id := uuid.Nil
 	if c.ID != "" {
+		var err error
 		if id, err = uuid.Parse(c.ID); err != nil {
 			return &usageError{fmt.Sprintf("--id %q is not a UUID: %v", c.ID, err)}
 		}
 	}
 	ca, err := certs.LoadCA(c.Dir)
+	if err != nil {
+		return err
+	}
+	options, err := c.options(ca)
 	if err != nil {
 		return err
 	}
@@ -160,7 +190,7 @@ func (c *certsShowCommand) Run(s *streams) error {
 	fmt.Fprintf(table, "name\t%s\n", info.Name)
 	fmt.Fprintf(table, "id\t%s\n", idOf(info))
 	fmt.Fprintf(table, "issuer\t%s\n", info.Issuer)
-	fmt.Fprintf(table, "valid from\t%s\n", info.NotBefore.UTC().Format(time.DateTime))
+	fmt.Fprintf(table, "valid from\t%s\n", timeText(info.NotBefore))
 	fmt.Fprintf(table, "valid until\t%s\n", validity(info))
 	fmt.Fprintf(table, "sha-256\t%s\n", info.Fingerprint)
 	return table.Flush()
@@ -175,9 +205,11 @@ func idOf(info certs.Info) string {
 
 // validity is until when a certificate is valid, and whether that has passed.
 func validity(info certs.Info) string {
-	text := info.NotAfter.UTC().Format(time.DateTime)
+	text := timeText(info.NotAfter)
 	if time.Now().After(info.NotAfter) {
 		text += " (expired)"
 	}
 	return text
 }
+
+func timeText(t time.Time) string { return t.UTC().Format(time.DateTime) }

@@ -1,5 +1,5 @@
 // Command verbose links shells and scripts with a bus: it emits and receives
-// events, routes them, measures round trips, issues identities, and shows in a demo what
+// events, routes them, measures round trips, issues and renews identities, and shows in a demo what
 // happens to events when connections are cut.
 //
 // Run verbose --help for the commands. Exit status: 0 when everything asked for was done, 1 on

@@ -91,6 +91,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"bg":       cmdBackground,
 	"address":  cmdAddress,
 	"waitline": cmdWaitLine,
+	"until":    cmdUntil,
 	"feed":     cmdFeed,
 	"endinput": cmdEndInput,
 	"signal":   cmdSignal,
@@ -187,6 +188,23 @@ func cmdWaitLine(ts *testscript.TestScript, neg bool, args []string) {
 	re, err := regexp.Compile("(?m)" + args[1])
 	ts.Check(err)
 	running(ts, args, 2).await(ts, args[0], re)
+}
+
+// cmdUntil is: until NAME REGEXP ARG…. It runs verbose again and again, however it ends, until the program NAME has printed that.
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	p := running(ts, args, 3)
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	for begin := time.Now(); time.Since(begin) < scriptPatience; {
+		ts.Exec("verbose", args[2:]...)
+		p.mu.Lock()
+		printed := re.Match(p.err2.Bytes()) || re.Match(p.out.Bytes())
+		p.mu.Unlock()
+		if printed {
+			return
+		}
+	}
+	ts.Fatalf("%s did not print %q; it printed:\n%s", args[0], re, p.err2.String())
 }
 
 // cmdFeed is: feed NAME LINE….

@@ -33,7 +33,7 @@ type nodeFlags struct {
 
 // addressFlags say where a node listens and connects.
 type addressFlags struct {
-	Listen  []string `help:"Accept peers on this address, such as quic://127.0.0.1:7777; port 0 picks one. Repeatable." placeholder:"URL"`
+	Listen  []string `help:"Accept peers on this address, such as quic://127.0.0.1:7777 (port 0 picks one), tcp://… or unix:///run/bus.sock. Repeatable." placeholder:"URL"`
 	Connect []string `help:"Stay connected to this address. Repeatable." placeholder:"URL"`
 }
 
@@ -66,6 +66,13 @@ func (f *nodeFlags) newNode(logger *slog.Logger, change func(*bus.Config)) (*bus
 	if err != nil {
 		return nil, err
 	}
+	identity.OnReload(func(err error) {
+		if err != nil {
+			logger.Warn("identity not reloaded", "error", err)
+			return
+		}
+		logger.Info("identity reloaded", "until", timeText(identity.Info().NotAfter))
+	})
 	config := bus.Config{
 		Timeout:     silence,
 		Channel:     f.Channel,
@@ -97,6 +104,7 @@ func transports(identity *certs.Identity, logger *slog.Logger) []bus.Transport {
 	return []bus.Transport{
 		quictransport.New(quictransport.Config{Identity: identity, Logger: logger}),
 		tcptransport.New(tcptransport.Config{Identity: identity, Logger: logger}),
+		tcptransport.NewUnix(tcptransport.Config{Identity: identity, Logger: logger}),
 	}
 }
 
@@ -146,8 +154,8 @@ func (f *nodeFlags) issue(id uuid.UUID) (*certs.Identity, error) {
 	if id == uuid.Nil {
 		return ca.Issue(id, "")
 	}
-	path := filepath.Join(dir, "nodes", id.String()+".pem")
-	if kept, err := certs.LoadIdentity(path, filepath.Join(dir, "ca.pem")); err == nil && kept.ID() == id {
+	path, roots := filepath.Join(dir, "nodes", id.String()+".pem"), filepath.Join(dir, "ca.pem")
+	if kept, err := certs.LoadIdentity(path, roots); err == nil && kept.ID() == id {
 		return kept, nil
 	}
 	identity, err := ca.Issue(id, "")
@@ -157,7 +165,10 @@ func (f *nodeFlags) issue(id uuid.UUID) (*certs.Identity, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
-	return identity, identity.Save(path)
+	if err := identity.Save(path); err != nil {
+		return nil, err
+	}
+	return certs.LoadIdentity(path, roots)
 }
 
 // issuer is the CA that makes identities, and its directory.

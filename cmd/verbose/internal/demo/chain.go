@@ -15,7 +15,7 @@ import (
 // topicName is what the earthquakes are emitted under.
 const topicName = "earthquakes"
 
-// busChain is four nodes in a row: the first emits, the last listens.
+// busChain is four nodes in a row: the first emits, the last listens, and those between join a link over QUIC to one over TCP.
 type busChain struct {
 	nodes   [hops + 1]*bus.Node
 	cutters [hops]*cutter
@@ -46,11 +46,11 @@ func newBusChain(ctx context.Context, ca *certs.CA, show *screen) (*busChain, er
 		return nil, err
 	}
 	for i := hops - 1; i >= 0; i-- { // each node connects to the next
-		addr, err := c.nodes[i+1].Listen(ctx, "quic://127.0.0.1:0")
+		addr, err := c.nodes[i+1].Listen(ctx, schemes[i]+"://127.0.0.1:0")
 		if err == nil {
 			c.watches.Add(1)
 			go c.watch(c.nodes[i].Lifecycle(ctx), i) // ends with ctx; close waits for it
-			_, err = c.nodes[i].Connect("quic://" + addr.String())
+			_, err = c.nodes[i].Connect(schemes[i] + "://" + addr.String())
 		}
 		if err != nil {
 			c.close()
@@ -65,12 +65,15 @@ func (c *busChain) addNode(ca *certs.CA, i int) error {
 	if err != nil {
 		return err
 	}
-	var transport bus.Transport = c.wire.transport(identity)
-	if i < hops {
-		c.cutters[i] = newCutter(transport, func(closed time.Duration) { c.show.cut(i, closed) })
-		transport = c.cutters[i]
+	var transports []bus.Transport
+	if i > 0 { // for listening
+		transports = append(transports, c.wire.transport(schemes[i-1], identity))
 	}
-	c.nodes[i], err = bus.New(bus.Config{Name: names[i], Channel: "demo", Transports: []bus.Transport{transport}})
+	if i < hops { // for dialling, and of another scheme
+		c.cutters[i] = newCutter(c.wire.transport(schemes[i], identity), func(closed time.Duration) { c.show.cut(i, closed) })
+		transports = append(transports, c.cutters[i])
+	}
+	c.nodes[i], err = bus.New(bus.Config{Name: names[i], Channel: "demo", Transports: transports})
 	return err
 }
 

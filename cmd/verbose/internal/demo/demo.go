@@ -13,6 +13,9 @@ import (
 // hops is the number of links of a chain.
 const hops = 3
 
+// schemes are the transports of the links.
+var schemes = [hops]string{"quic", "tcp", "quic"}
+
 // Config describes a demo.
 type Config struct {
 	Fast     bool
@@ -33,7 +36,7 @@ type Side struct {
 	Cuts       int
 	Reconnects int
 	Slowest    time.Duration // from a cut to the link's next connection
-	WireBytes  uint64        // in UDP packets, both ways, all links
+	WireBytes  uint64        // in UDP packets and over TCP connections, both ways, all links
 	Payload    uint64        // bytes emitted
 }
 

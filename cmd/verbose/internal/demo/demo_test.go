@@ -75,6 +75,16 @@ func TestPlan(t *testing.T) {
 			t.Errorf("%+v is out of bounds", cut)
 		}
 	}
+	fast := Config{Fast: true}.pace(1707)
+	for seed := range uint64(100) {
+		var cuts [hops]int
+		for _, cut := range newPlan(seed, fast, 1707*fast.emit) {
+			cuts[cut.hop]++
+		}
+		if slices.Min(cuts[:]) == 0 {
+			t.Errorf("seed %d: cuts of each link %v, want some of each", seed, cuts)
+		}
+	}
 }
 
 // The demo itself, as a terminal gets it, and ended early.
@@ -94,7 +104,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("plain: %+v", plain)
 	}
 	result.Print(&out, true)
-	for _, want := range []string{"━━━", "╳", "\x1b[", "1,707 delivered", "plain connection"} {
+	for _, want := range []string{"QUIC, TCP, QUIC", "━━ TCP ━━", "━╳ TCP ╳━", "cut\x1b[0m over TCP ", "\x1b[", "1,707 delivered", "plain connection"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the output has no %q", want)
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/verbose-bus/verbose/certs"
 )
 
-// plainChain is what many programs do instead: each hop is one QUIC stream of lines; when writing fails, it
-// connects again and goes on with the next line. Nothing else is held against it: lines that come
+// plainChain is what many programs do instead: each hop is one stream of lines, over the transport that the same link
+// of verbose's has; when writing fails, it connects again and goes on with the next line. Nothing else is held against it: lines that come
 // while there is no connection wait, and each hop keeps its order.
 type plainChain struct {
 	cutters [hops]*cutter
@@ -46,7 +46,7 @@ func newPlainChain(ctx context.Context, ca *certs.CA) (*plainChain, error) {
 			next := c.lines[i+1]
 			pass = func(line []byte) { next <- line }
 		}
-		sink, err := newPlainSink(ctx, ca, &c.wire, pass)
+		sink, err := newPlainSink(ctx, ca, &c.wire, schemes[i], pass)
 		if err != nil {
 			c.close()
 			return nil, err
@@ -57,7 +57,7 @@ func newPlainChain(ctx context.Context, ca *certs.CA) (*plainChain, error) {
 			c.close()
 			return nil, err
 		}
-		c.cutters[i] = newCutter(c.wire.transport(identity), nil)
+		c.cutters[i] = newCutter(c.wire.transport(schemes[i], identity), nil)
 		c.hops.Add(1)
 		go c.run(ctx, i, sink) // ends when its lines do, or with ctx; close waits for it
 	}
@@ -181,12 +181,12 @@ type plainSink struct {
 	closing   sync.Once
 }
 
-func newPlainSink(ctx context.Context, ca *certs.CA, w *wire, pass func([]byte)) (*plainSink, error) {
+func newPlainSink(ctx context.Context, ca *certs.CA, w *wire, scheme string, pass func([]byte)) (*plainSink, error) {
 	identity, err := issue(ca, "")
 	if err != nil {
 		return nil, err
 	}
-	s := &plainSink{transport: w.transport(identity), pass: pass}
+	s := &plainSink{transport: w.transport(scheme, identity), pass: pass}
 	if s.listener, err = s.transport.Listen(ctx, "127.0.0.1:0"); err != nil {
 		s.transport.Close()
 		return nil, err

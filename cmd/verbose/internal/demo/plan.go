@@ -17,8 +17,13 @@ type planned struct {
 func newPlan(seed uint64, p pace, length time.Duration) (plan []planned) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	below := func(d time.Duration) time.Duration { return time.Duration(random.Int64N(int64(d))) }
+	var turns []int
 	for at := p.every / 2; at < length-p.every/2; at += p.every/2 + below(p.every) {
-		plan = append(plan, planned{at: at, hop: random.IntN(hops), closed: p.closedMin + below(p.spent)})
+		if len(turns) == 0 {
+			turns = random.Perm(hops) // no link is spared
+		}
+		plan = append(plan, planned{at: at, hop: turns[0], closed: p.closedMin + below(p.spent)})
+		turns = turns[1:]
 	}
 	return plan
 }

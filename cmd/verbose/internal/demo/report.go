@@ -25,7 +25,7 @@ func (r Result) Print(out io.Writer, color bool) {
 	row("reconnects", fmt.Sprint(r.Bus.Reconnects), fmt.Sprint(r.Plain.Reconnects))
 	row("slowest resume", fmt.Sprintf("%d ms", r.Bus.Slowest.Milliseconds()), fmt.Sprintf("%d ms", r.Plain.Slowest.Milliseconds()))
 	row(fmt.Sprintf("payload over %d links", hops), bytesText(r.Bus.Payload*hops), bytesText(r.Plain.Payload*hops))
-	row("sent on the wire, in UDP", bytesText(r.Bus.WireBytes), bytesText(r.Plain.WireBytes))
+	row("sent, as UDP and TCP payload", bytesText(r.Bus.WireBytes), bytesText(r.Plain.WireBytes))
 	fmt.Fprintln(out)
 }
 

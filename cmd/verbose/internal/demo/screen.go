@@ -46,8 +46,8 @@ type screen struct {
 
 func newScreen(c Config, events int) *screen {
 	s := &screen{out: c.Out, terminal: c.Terminal, color: c.Color, events: events}
-	fmt.Fprintf(s.out, "%s: a week of earthquakes, %s events, from %s to %s over QUIC with mutual TLS\n",
-		s.paint(bold, "verbose demo"), thousands(uint64(events)), names[0], names[hops])
+	fmt.Fprintf(s.out, "%s: a week of earthquakes, %s events, from %s to %s over %s with mutual TLS\n",
+		s.paint(bold, "verbose demo"), thousands(uint64(events)), names[0], names[hops], strings.ToUpper(strings.Join(schemes[:], ", ")))
 	fmt.Fprintf(s.out, "Connections are cut in the middle of an event; a plain connection that reconnects runs beside it under the same cuts.\n\n")
 	return s
 }
@@ -106,7 +106,7 @@ func (s *screen) resumed(hop int, took time.Duration) {
 	s.closed[hop] = 0
 	s.resumes++
 	s.mu.Unlock()
-	s.note("%5.2f s  %s between %s and %s, closed for %d ms: resumed %s", time.Since(s.began).Seconds(), s.paint(red, "cut"), names[hop], names[hop+1],
+	s.note("%5.2f s  %s over %-4s between %s and %s, closed for %d ms: resumed %s", time.Since(s.began).Seconds(), s.paint(red, "cut"), strings.ToUpper(schemes[hop]), names[hop], names[hop+1],
 		closed.Milliseconds(), s.paint(green, fmt.Sprintf("%d ms after the cut", took.Milliseconds())))
 }
 
@@ -144,9 +144,9 @@ func (s *screen) draw() string {
 		switch {
 		case i == hops:
 		case s.closed[i] > 0:
-			b.WriteString(" " + s.paint(red, "━━ ╳ ━━") + " ")
+			b.WriteString(" " + s.paint(red, "━╳ "+strings.ToUpper(schemes[i])+" ╳━") + " ")
 		default:
-			b.WriteString(" " + s.paint(cyan, "━━━━━━━") + " ")
+			b.WriteString(" " + s.paint(cyan, "━━ "+strings.ToUpper(schemes[i])+" ━━") + " ")
 		}
 	}
 	fmt.Fprintf(&b, "\n\n  %s  %s\n\n", s.bar(), s.progress())
