@@ -23,6 +23,9 @@ const (
 	// most outages are short.
 	eagerMost = 150 * time.Millisecond
 	eagerFor  = 10 * time.Second
+	// eagerPatience is the least time an attempt gets meanwhile. One that began in an outage asks again at growing
+	// intervals, and would wait for long after the outage is over; a new one asks at once.
+	eagerPatience = time.Second
 )
 
 // Link is the wish to stay connected to an address. It connects, and connects
@@ -45,8 +48,8 @@ type Link struct {
 	err   error         // why the link gave up
 }
 
-// Connect begins to connect to a URL: scheme://host:port, or host:port for the
-// first transport; scheme://id@host:port accepts that node only. It returns at once, and the link keeps
+// Connect begins to connect to a URL: scheme://host:port (scheme:///path, where the transport has paths), or host:port
+// for the first transport; scheme://id@host:port accepts that node only. It returns at once, and the link keeps
 // connecting until it is closed. Events emitted from now on are kept for the node
 // that answers.
 func (n *Node) Connect(rawURL string) (*Link, error) {
@@ -94,15 +97,16 @@ func (n *Node) resolve(rawURL string) (t Transport, pref uint8, want uuid.UUID, 
 	if err != nil {
 		return nil, 0, want, "", fmt.Errorf("bus: %q is not an address: %w", rawURL, err)
 	}
-	if u.Path != "" || u.RawQuery != "" || u.Host == "" || u.Port() == "" {
-		return nil, 0, want, "", fmt.Errorf("bus: %q is not an address: it has to be scheme://host:port, or scheme://id@host:port", rawURL)
+	hasPort, hasPath := u.Host != "" && u.Port() != "", u.Path != ""
+	if hasPort == hasPath || hasPath && u.Host != "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, 0, want, "", fmt.Errorf("bus: %q is not an address: it has to be scheme://host:port or scheme:///path, with id@ after the // or not", rawURL)
 	}
 	if u.User != nil {
 		if want, err = uuid.Parse(u.User.Username()); err != nil {
 			return nil, 0, want, "", fmt.Errorf("bus: %q: the node id before the @: %w", rawURL, err)
 		}
 	}
-	return t, pref, want, u.Host, nil
+	return t, pref, want, u.Host + u.Path, nil // one of them is empty
 }
 
 // URL is what the link connects to.
@@ -168,10 +172,16 @@ func (l *Link) run() {
 	defer l.close()
 	failures := 0
 	var lost time.Time
+	var took time.Duration // to connect, the last time
 	for l.ctx.Err() == nil {
 		l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleConnect, URL: l.url})
 		began := time.Now()
-		up, err := l.once()
+		conn, err := l.dial(time.Since(lost) < eagerFor, took)
+		up := false
+		if err == nil {
+			took = time.Since(began)
+			up, err = l.follow(conn)
+		}
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -201,13 +211,19 @@ func (l *Link) close() {
 	l.node.engine.do(func(m *protocol.Machine, now time.Duration) { m.CloseLink(now, l.id) })
 }
 
-// once connects, and returns when the connection has ended; up says whether
-// it was accepted.
-func (l *Link) once() (up bool, err error) {
-	conn, err := l.transport.Dial(l.ctx, l.addr, l.want)
-	if err != nil {
-		return false, err
+// dial makes one attempt. An eager one is given up when it takes several times as long as the last that succeeded.
+func (l *Link) dial(eager bool, took time.Duration) (Conn, error) {
+	if !eager {
+		return l.transport.Dial(l.ctx, l.addr, l.want)
 	}
+	patience := max(eagerPatience, 4*took)
+	ctx, cancel := context.WithTimeoutCause(l.ctx, patience, fmt.Errorf("bus: no answer from %s within %v", l.addr, patience))
+	defer cancel()
+	return l.transport.Dial(ctx, l.addr, l.want)
+}
+
+// follow runs a connection to its end; up says whether it was accepted.
+func (l *Link) follow(conn Conn) (up bool, err error) {
 	p := newPath(l.node, conn, l, l.pref)
 	stop := context.AfterFunc(l.ctx, func() { p.cancel(context.Cause(l.ctx)) })
 	defer stop()
@@ -233,7 +249,10 @@ func (l *Link) pause(wait time.Duration, err error) bool {
 			l.set(nil, err)
 			return false
 		case CloseSurplus:
-			return l.awaitLoss(peer.Peer)
+			if l.connected(peer.Peer) {
+				return l.awaitLoss(peer.Peer)
+			}
+			// The peer has not noticed yet that the path it prefers is lost.
 		case CloseChannel, CloseVersion, CloseUntrusted, CloseWrongID, CloseFull, CloseSelf, CloseViolation:
 			wait = backoffRefused + rand.N(backoffRefused)
 			l.node.log.Warn("connection refused", "url", l.url, "error", err, "retry", wait.Round(time.Millisecond))
@@ -252,8 +271,17 @@ func (l *Link) pause(wait time.Duration, err error) bool {
 
 // awaitLoss waits until the peer, which is connected on a better path, is not connected any more.
 func (l *Link) awaitLoss(peer uuid.UUID) bool {
-	return l.node.engine.await(l.ctx.Done(), func(m *protocol.Machine, _ time.Duration) bool {
-		s, ok := m.PeerStats(peer)
-		return !ok || !s.Connected
-	})
+	return l.node.engine.await(l.ctx.Done(), func(m *protocol.Machine, _ time.Duration) bool { return !isConnected(m, peer) })
+}
+
+func (l *Link) connected(peer uuid.UUID) bool {
+	e := l.node.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return isConnected(e.m, peer)
+}
+
+func isConnected(m *protocol.Machine, peer uuid.UUID) bool {
+	s, ok := m.PeerStats(peer)
+	return ok && s.Connected
 }

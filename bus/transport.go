@@ -21,13 +21,13 @@ type Transport interface {
 	// ID is the node id this transport proves to its peers.
 	ID() uuid.UUID
 
-	// Dial connects to addr (host:port) and returns once the peer has proved who
+	// Dial connects to addr (host:port, or a path, as the URL has it) and returns once the peer has proved who
 	// it is. A want other than [uuid.Nil] is the only id accepted; any other peer ends
 	// the attempt. A refusal by either side is a *[PeerError] with its
 	// [CloseCode]; one by the peer may also come just after, as the end of the connection. Dial ends with ctx.
 	Dial(ctx context.Context, addr string, want uuid.UUID) (Conn, error)
 
-	// Listen accepts connections on addr (host:port; port 0 picks one).
+	// Listen accepts connections on addr (as for Dial; port 0 picks one).
 	Listen(ctx context.Context, addr string) (Listener, error)
 
 	// Close releases what the connections and listeners share, such as a

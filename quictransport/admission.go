@@ -6,11 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/quic-go/quic-go"
 
-	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 const (
@@ -26,7 +25,7 @@ const (
 type admission struct {
 	mu        sync.Mutex
 	pending   int
-	refusals  *refusalLog
+	refusals  *refusal.Log
 	callbacks sync.WaitGroup // the watches of handshakes that may still run
 }
 
@@ -41,7 +40,7 @@ type handshakeKey struct{}
 var errBusy = errors.New("quictransport: too many unfinished handshakes")
 
 func newAdmission(logger *slog.Logger) *admission {
-	return &admission{refusals: newRefusalLog(logger)}
+	return &admission{refusals: refusal.NewLog(logger, "quic")}
 }
 
 // verifySource decides whether a new peer must prove its address first.
@@ -64,7 +63,7 @@ func (a *admission) connContext(ctx context.Context, info *quic.ClientInfo) (con
 	h.unwatch = context.AfterFunc(ctx, func() {
 		defer a.callbacks.Done()
 		if a.release(h) {
-			a.refusals.record(info.RemoteAddr, context.Cause(ctx))
+			a.refusals.Record(info.RemoteAddr, translate(context.Cause(ctx)))
 		}
 	})
 	return context.WithValue(ctx, handshakeKey{}, h), nil
@@ -95,39 +94,3 @@ func (a *admission) release(h *handshake) bool {
 
 // wait returns when no watch runs any more. The socket's connections must be gone.
 func (a *admission) wait() { a.callbacks.Wait() }
-
-// refusalLog logs refused peers: one line a second at most, with the number
-// of those left out since the last, because a stranger decides how often this happens.
-type refusalLog struct {
-	logger *slog.Logger // may be nil
-
-	mu         sync.Mutex
-	last       time.Time
-	suppressed int
-}
-
-func newRefusalLog(logger *slog.Logger) *refusalLog { return &refusalLog{logger: logger} }
-
-// record logs the end of a handshake if a side refused the other. Those that
-// fell silent or were cancelled are not worth a line.
-func (l *refusalLog) record(peer net.Addr, cause error) {
-	if l.logger == nil {
-		return
-	}
-	refusal, ok := errors.AsType[*bus.PeerError](translate(cause))
-	if !ok || refusal.Code != bus.CloseUntrusted && refusal.Code != bus.CloseWrongID && refusal.Code != bus.CloseVersion {
-		return
-	}
-	l.mu.Lock()
-	now := time.Now()
-	if now.Sub(l.last) < time.Second {
-		l.suppressed++
-		l.mu.Unlock()
-		return
-	}
-	suppressed := l.suppressed
-	l.last, l.suppressed = now, 0
-	l.mu.Unlock()
-	l.logger.Warn("connection refused", "transport", "quic", "remote", peer.String(),
-		"code", refusal.Code.String(), "error", refusal.Error(), "suppressed", suppressed)
-}

@@ -2,7 +2,6 @@ package quictransport
 
 import (
 	"context"
-	"io"
 	"net"
 	"testing"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 // BenchmarkThroughput sends one way in 64 KiB writes: over this package, and
@@ -17,13 +17,13 @@ import (
 func BenchmarkThroughput(b *testing.B) {
 	b.Run("verbose", func(b *testing.B) {
 		p := newPair(b)
-		opened, accepted := p.streams(b)
-		oneWay(b, opened, accepted, opened.CloseWrite)
+		opened, accepted := p.Streams(b)
+		pair.OneWay(b, opened, accepted, opened.CloseWrite)
 	})
 	b.Run("quic-go", func(b *testing.B) {
-		id := issue(b, newCA(b, "test"))
+		id := pair.Issue(b, pair.NewCA(b, "test"))
 		config := New(Config{Identity: id}).quicConfig()
-		ctx := testContext(b)
+		ctx := pair.Context(b)
 		ends := make([]*quic.Transport, 2)
 		for i := range ends {
 			socket, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -47,7 +47,7 @@ func BenchmarkThroughput(b *testing.B) {
 			b.Fatal(err)
 		}
 		opened, accepted := quicStreams(b, ctx, dialled, arrived)
-		oneWay(b, opened, accepted, opened.Close)
+		pair.OneWay(b, opened, accepted, opened.Close)
 		dialled.CloseWithError(quic.ApplicationErrorCode(bus.CloseNormal), "")
 	})
 }
@@ -68,30 +68,4 @@ func quicStreams(b *testing.B, ctx context.Context, dialled, arrived *quic.Conn)
 		b.Fatal(err)
 	}
 	return opened, accepted
-}
-
-func oneWay(b *testing.B, w io.Writer, r io.Reader, closeWrite func() error) {
-	const size = 64 << 10
-	received := make(chan int64, 1)
-	go func() {
-		n, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, size))
-		received <- n
-	}()
-	chunk := make([]byte, size)
-	b.SetBytes(size)
-	b.ReportAllocs()
-	var sent int64
-	for b.Loop() {
-		n, err := w.Write(chunk)
-		if err != nil {
-			b.Fatal(err)
-		}
-		sent += int64(n)
-	}
-	if err := closeWrite(); err != nil {
-		b.Fatal(err)
-	}
-	if n := <-received; n != sent {
-		b.Fatalf("%d bytes of %d arrived", n, sent)
-	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/certs"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 // Conn is one QUIC connection. All methods may be called concurrently.
@@ -66,16 +67,16 @@ func (c *Conn) Context() context.Context { return c.ctx }
 
 // CloseWithCode ends the connection and returns once it is gone on this side. The reason is cut to 256 bytes.
 func (c *Conn) CloseWithCode(code bus.CloseCode, reason string) error {
-	err := c.quic.CloseWithError(quic.ApplicationErrorCode(code), printable(reason))
+	err := c.quic.CloseWithError(quic.ApplicationErrorCode(code), refusal.Reason(reason))
 	<-c.ctx.Done()
 	return err
 }
 
 // translate is the package's translate with what the connection knows.
 func (c *Conn) translate(err error) error {
-	err = explain(translate(err), c.identity)
-	if refusal, ok := err.(*bus.PeerError); ok {
-		refusal.Peer = c.peer
+	err = refusal.Explain(translate(err), c.identity)
+	if closed, ok := err.(*bus.PeerError); ok {
+		closed.Peer = c.peer
 	}
 	return err
 }

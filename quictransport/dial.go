@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 const (
@@ -134,7 +135,7 @@ func (t *Transport) attempt(ctx context.Context, remote netip.AddrPort, config *
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 			return nil, fmt.Errorf("quictransport: no answer from %s: %w", remote, err)
 		}
-		return nil, explain(translate(err), t.config.Identity)
+		return nil, refusal.Explain(translate(err), t.config.Identity)
 	}
 	c, err := t.track(q, nil)
 	if err != nil {

@@ -11,9 +11,11 @@ import (
 
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
+
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
-// island is a network namespace whose only link is a loopback that can be
+// island is a network namespace whose only link is a pair.Loopback that can be
 // switched on and off.
 type island struct {
 	control int // any socket in the namespace
@@ -102,23 +104,23 @@ func TestLinkFlap(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			n := newIsland(t)
-			ca := newCA(t, "test")
-			p := &pair{ctx: testContext(t)}
+			ca := pair.NewCA(t, "test")
+			p := &pair.Pair[*Transport]{Ctx: pair.Context(t)}
 			open := func(addr string) func(context.Context, string) (net.PacketConn, error) {
 				return func(context.Context, string) (net.PacketConn, error) { return n.open(addr) }
 			}
-			p.client = newTransport(t, Config{Identity: issue(t, ca), ListenPacket: open(test.dialFrom)})
-			p.server = newTransport(t, Config{Identity: issue(t, ca), ListenPacket: open(test.listen)})
-			p.listener = listen(t, p.server, test.listen)
-			_, service, _ := net.SplitHostPort(p.listener.Addr().String())
+			p.Client = newTransport(t, Config{Identity: pair.Issue(t, ca), ListenPacket: open(test.dialFrom)})
+			p.Server = newTransport(t, Config{Identity: pair.Issue(t, ca), ListenPacket: open(test.listen)})
+			p.Listener = pair.Listen(t, p.Server, test.listen)
+			_, service, _ := net.SplitHostPort(p.Listener.Addr().String())
 			var err error
-			if p.dialled, err = p.client.Dial(p.ctx, net.JoinHostPort(test.host, service), uuid.Nil); err != nil {
+			if p.Dialled, err = p.Client.Dial(p.Ctx, net.JoinHostPort(test.host, service), uuid.Nil); err != nil {
 				t.Fatal(err)
 			}
-			if p.arrived, err = p.listener.Accept(p.ctx); err != nil {
+			if p.Arrived, err = p.Listener.Accept(p.Ctx); err != nil {
 				t.Fatal(err)
 			}
-			opened, accepted := p.streams(t)
+			opened, accepted := p.Streams(t)
 
 			n.link(t, false)
 			// Both sides send into the outage, and learn nothing of it.
@@ -132,8 +134,8 @@ func TestLinkFlap(t *testing.T) {
 				t.Fatalf("read during the outage: %v", err)
 			}
 			n.link(t, true)
-			opened.SetReadDeadline(time.Now().Add(patience))
-			accepted.SetReadDeadline(time.Now().Add(patience))
+			opened.SetReadDeadline(time.Now().Add(pair.Patience))
+			accepted.SetReadDeadline(time.Now().Add(pair.Patience))
 			if _, err := opened.Read(make([]byte, 1)); err != nil {
 				t.Errorf("to the dialling side: %v", err)
 			}

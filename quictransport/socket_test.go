@@ -12,18 +12,19 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 // TestOneSocket holds that a peer sees the listening port of the node that dials it.
 func TestOneSocket(t *testing.T) {
-	ca := newCA(t, "test")
-	a, b := newTransport(t, Config{Identity: issue(t, ca)}), newTransport(t, Config{Identity: issue(t, ca)})
-	la, lb := listen(t, a, loopback), listen(t, b, loopback)
-	_, arrived := connect(t, a, lb)
+	ca := pair.NewCA(t, "test")
+	a, b := newTransport(t, Config{Identity: pair.Issue(t, ca)}), newTransport(t, Config{Identity: pair.Issue(t, ca)})
+	la, lb := pair.Listen(t, a, pair.Loopback), pair.Listen(t, b, pair.Loopback)
+	_, arrived := pair.Connect(t, a, lb)
 	if port(arrived.RemoteAddr()) != port(la.Addr()) {
 		t.Errorf("dialled from %s, want the listening port of %s", arrived.RemoteAddr(), la.Addr())
 	}
-	connect(t, b, la) // and the reverse, on the same two sockets
+	pair.Connect(t, b, la) // and the reverse, on the same two sockets
 	if len(a.endpoints) != 1 || len(b.endpoints) != 1 {
 		t.Errorf("%d and %d sockets, want one each", len(a.endpoints), len(b.endpoints))
 	}
@@ -32,38 +33,38 @@ func TestOneSocket(t *testing.T) {
 // TestDialThenListen holds that Listen takes over the socket of earlier dials.
 func TestDialThenListen(t *testing.T) {
 	p := newPair(t)
-	connect(t, p.client, p.listener)
-	if len(p.client.endpoints) != 1 {
-		t.Errorf("%d sockets after two dials, want one", len(p.client.endpoints))
+	pair.Connect(t, p.Client, p.Listener)
+	if len(p.Client.endpoints) != 1 {
+		t.Errorf("%d sockets after two dials, want one", len(p.Client.endpoints))
 	}
-	l := listen(t, p.client, ":0")
-	if port(l.Addr()) != port(p.dialled.LocalAddr()) || len(p.client.endpoints) != 1 {
-		t.Errorf("listens on %s beside the dial socket %s", l.Addr(), p.dialled.LocalAddr())
+	l := pair.Listen(t, p.Client, ":0")
+	if port(l.Addr()) != port(p.Dialled.LocalAddr()) || len(p.Client.endpoints) != 1 {
+		t.Errorf("listens on %s beside the dial socket %s", l.Addr(), p.Dialled.LocalAddr())
 	}
 }
 
 func TestListenerCloseSparesTheRest(t *testing.T) {
 	p := newPair(t)
-	waiting, err := p.client.Dial(p.ctx, p.listener.Addr().String(), uuid.Nil) // never accepted
+	waiting, err := p.Client.Dial(p.Ctx, p.Listener.Addr().String(), uuid.Nil) // never accepted
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocked := make(chan error, 1)
-	if err := p.listener.Close(); err != nil {
+	if err := p.Listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, err := p.listener.Accept(p.ctx); blocked <- err }()
+	go func() { _, err := p.Listener.Accept(p.Ctx); blocked <- err }()
 	if err := <-blocked; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v, want net.ErrClosed", err)
 	}
-	gone(t, waiting)
-	p.streams(t) // the accepted one goes on
+	pair.Gone(t, waiting)
+	p.Streams(t) // the accepted one goes on
 
 	// The same address can be listened on again, and dials still leave from it.
-	again := listen(t, p.server, p.listener.Addr().String())
-	connect(t, p.client, again)
-	lc := listen(t, p.client, loopback)
-	_, arrived := connect(t, p.server, lc)
+	again := pair.Listen(t, p.Server, p.Listener.Addr().String())
+	pair.Connect(t, p.Client, again)
+	lc := pair.Listen(t, p.Client, pair.Loopback)
+	_, arrived := pair.Connect(t, p.Server, lc)
 	if port(arrived.RemoteAddr()) != port(again.Addr()) {
 		t.Errorf("dialled from %s, want %s", arrived.RemoteAddr(), again.Addr())
 	}
@@ -97,40 +98,40 @@ func TestReaches(t *testing.T) {
 // TestHostWithSeveralAddresses dials localhost, of which only one address listens.
 func TestHostWithSeveralAddresses(t *testing.T) {
 	p := newPair(t)
-	_, service, _ := net.SplitHostPort(p.listener.Addr().String())
-	c, err := p.client.Dial(p.ctx, "localhost:"+service, p.server.ID())
+	_, service, _ := net.SplitHostPort(p.Listener.Addr().String())
+	c, err := p.Client.Dial(p.Ctx, "localhost:"+service, p.Server.ID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Peer() != p.server.ID() {
+	if c.Peer() != p.Server.ID() {
 		t.Errorf("peer %s", c.Peer())
 	}
 	// The race itself, whatever localhost resolves to here: the first address is silent.
-	silent, err := net.ListenPacket("udp", loopback)
+	silent, err := net.ListenPacket("udp", pair.Loopback)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer silent.Close()
-	remotes := []netip.AddrPort{netip.MustParseAddrPort(silent.LocalAddr().String()), netip.MustParseAddrPort(p.listener.Addr().String())}
+	remotes := []netip.AddrPort{netip.MustParseAddrPort(silent.LocalAddr().String()), netip.MustParseAddrPort(p.Listener.Addr().String())}
 	started := time.Now()
-	c, err = p.client.race(p.ctx, remotes, p.client.config.Identity.ClientTLS(uuid.Nil, alpn))
+	c, err = p.Client.race(p.Ctx, remotes, p.Client.config.Identity.ClientTLS(uuid.Nil, alpn))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Peer() != p.server.ID() || time.Since(started) > handshakeTimeout/2 {
+	if c.Peer() != p.Server.ID() || time.Since(started) > handshakeTimeout/2 {
 		t.Errorf("peer %s after %s", c.Peer(), time.Since(started))
 	}
 	// A refusal is preferred to silence.
-	ctx, cancel := context.WithTimeout(p.ctx, time.Second)
+	ctx, cancel := context.WithTimeout(p.Ctx, time.Second)
 	defer cancel()
-	_, err = p.client.race(ctx, remotes, p.client.config.Identity.ClientTLS(uuid.New(), alpn))
-	wantPeerError(t, err, bus.CloseWrongID, false)
+	_, err = p.Client.race(ctx, remotes, p.Client.config.Identity.ClientTLS(uuid.New(), alpn))
+	pair.WantPeerError(t, err, bus.CloseWrongID, false)
 }
 
 func TestDialErrors(t *testing.T) {
 	p := newPair(t)
 	for _, addr := range []string{"", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:70000", "127.0.0.1:http"} {
-		if c, err := p.client.Dial(p.ctx, addr, uuid.Nil); err == nil {
+		if c, err := p.Client.Dial(p.Ctx, addr, uuid.Nil); err == nil {
 			t.Errorf("dialled %q: %s", addr, c.RemoteAddr())
 		}
 	}
@@ -138,7 +139,7 @@ func TestDialErrors(t *testing.T) {
 
 func TestSocketKeepsOffloads(t *testing.T) {
 	p := newPair(t)
-	for _, e := range append(p.client.endpoints, p.server.endpoints...) {
+	for _, e := range append(p.Client.endpoints, p.Server.endpoints...) {
 		if _, ok := e.socket.(quic.OOBCapablePacketConn); !ok {
 			t.Errorf("%T hides the socket's offloads from quic-go", e.socket)
 		}
@@ -150,38 +151,38 @@ func TestSocketKeepsOffloads(t *testing.T) {
 
 func TestTransportClose(t *testing.T) {
 	p := newPair(t)
-	waiting, err := p.client.Dial(p.ctx, p.listener.Addr().String(), uuid.Nil) // never accepted
+	waiting, err := p.Client.Dial(p.Ctx, p.Listener.Addr().String(), uuid.Nil) // never accepted
 	if err != nil {
 		t.Fatal(err)
 	}
 	// More than may be under way before the other side is done with its handshake.
-	s, err := waiting.OpenStream(p.ctx)
+	s, err := waiting.OpenStream(p.Ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Write(make([]byte, 256<<10)); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.server.Close(); err != nil {
+	if err := p.Server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	wantPeerError(t, gone(t, waiting), bus.CloseNormal, true)
-	wantPeerError(t, gone(t, p.dialled), bus.CloseNormal, true)
-	wantPeerError(t, gone(t, p.arrived), bus.CloseNormal, false)
-	if _, err := p.listener.Accept(p.ctx); !errors.Is(err, net.ErrClosed) {
+	pair.WantPeerError(t, pair.Gone(t, waiting), bus.CloseNormal, true)
+	pair.WantPeerError(t, pair.Gone(t, p.Dialled), bus.CloseNormal, true)
+	pair.WantPeerError(t, pair.Gone(t, p.Arrived), bus.CloseNormal, false)
+	if _, err := p.Listener.Accept(p.Ctx); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v, want net.ErrClosed", err)
 	}
-	if _, err := p.server.Dial(p.ctx, "127.0.0.1:1", uuid.Nil); !errors.Is(err, net.ErrClosed) {
+	if _, err := p.Server.Dial(p.Ctx, "127.0.0.1:1", uuid.Nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Dial: %v, want net.ErrClosed", err)
 	}
-	if _, err := p.server.Listen(p.ctx, loopback); !errors.Is(err, net.ErrClosed) {
+	if _, err := p.Server.Listen(p.Ctx, pair.Loopback); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Listen: %v, want net.ErrClosed", err)
 	}
-	if err := p.server.Close(); err != nil {
+	if err := p.Server.Close(); err != nil {
 		t.Error(err)
 	}
 	// The address is free.
-	socket, err := net.ListenPacket("udp", p.listener.Addr().String())
+	socket, err := net.ListenPacket("udp", p.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,9 @@
 package tcptransport
 
 import (
-	"errors"
-	"log/slog"
 	"net"
 	"slices"
 	"sync"
-	"time"
-
-	"github.com/verbose-bus/verbose/bus"
 )
 
 // maxHandshakes is how many unfinished handshakes a listener has at most.
@@ -76,37 +71,4 @@ func (a *admission) unfinished() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.pending)
-}
-
-// refusalLog logs refused peers: one line a second at most, with the number
-// of those left out since the last, because a stranger decides how often this happens.
-type refusalLog struct {
-	logger *slog.Logger // may be nil
-
-	mu         sync.Mutex
-	last       time.Time
-	suppressed int
-}
-
-func newRefusalLog(logger *slog.Logger) *refusalLog { return &refusalLog{logger: logger} }
-
-// record logs the end of a handshake if a side refused the other. Those that
-// fell silent, went away or were cancelled are not worth a line.
-func (l *refusalLog) record(peer net.Addr, cause error) {
-	refusal, ok := errors.AsType[*bus.PeerError](cause)
-	if l.logger == nil || !ok || refusal.Code == bus.CloseTimeout {
-		return
-	}
-	l.mu.Lock()
-	now := time.Now()
-	if now.Sub(l.last) < time.Second {
-		l.suppressed++
-		l.mu.Unlock()
-		return
-	}
-	suppressed := l.suppressed
-	l.last, l.suppressed = now, 0
-	l.mu.Unlock()
-	l.logger.Warn("connection refused", "transport", "tcp", "remote", peer.String(),
-		"code", refusal.Code.String(), "error", refusal.Error(), "suppressed", suppressed)
 }

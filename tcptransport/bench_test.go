@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 // BenchmarkThroughput sends one way in 64 KiB writes: over this package, and
@@ -18,19 +19,19 @@ import (
 func BenchmarkThroughput(b *testing.B) {
 	b.Run("verbose", func(b *testing.B) {
 		p := newPair(b)
-		opened, accepted := p.streams(b)
-		oneWay(b, opened, accepted, opened.CloseWrite)
+		opened, accepted := p.Streams(b)
+		pair.OneWay(b, opened, accepted, opened.CloseWrite)
 	})
 	b.Run("crypto-tls", func(b *testing.B) {
 		dialled, arrived := tlsPair(b)
-		oneWay(b, dialled, arrived, dialled.CloseWrite)
+		pair.OneWay(b, dialled, arrived, dialled.CloseWrite)
 	})
 }
 
 func tlsPair(b *testing.B) (dialled, arrived *tls.Conn) {
 	b.Helper()
-	id := issue(b, newCA(b, "test"))
-	l, err := net.Listen("tcp", loopback)
+	id := pair.Issue(b, pair.NewCA(b, "test"))
+	l, err := net.Listen("tcp", pair.Loopback)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -52,32 +53,6 @@ func tlsPair(b *testing.B) (dialled, arrived *tls.Conn) {
 	return dialled, arrived
 }
 
-func oneWay(b *testing.B, w io.Writer, r io.Reader, closeWrite func() error) {
-	const size = 64 << 10
-	received := make(chan int64, 1)
-	go func() {
-		n, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, r, make([]byte, size))
-		received <- n
-	}()
-	chunk := make([]byte, size)
-	b.SetBytes(size)
-	b.ReportAllocs()
-	var sent int64
-	for b.Loop() {
-		n, err := w.Write(chunk)
-		if err != nil {
-			b.Fatal(err)
-		}
-		sent += int64(n)
-	}
-	if err := closeWrite(); err != nil {
-		b.Fatal(err)
-	}
-	if n := <-received; n != sent {
-		b.Fatalf("%d bytes of %d arrived", n, sent)
-	}
-}
-
 // BenchmarkControl is the round trip of 64 bytes on an urgent stream, alone and beside bulk on another. The
 // mean says little beside bulk: see p99.
 func BenchmarkControl(b *testing.B) {
@@ -88,13 +63,13 @@ func BenchmarkControl(b *testing.B) {
 		}
 		b.Run(name, func(b *testing.B) {
 			p := newPair(b)
-			opened, accepted := p.streams(b)
+			opened, accepted := p.Streams(b)
 			for _, s := range []bus.Stream{opened, accepted} {
 				s.(bus.Prioritizer).SetPriority(0)
 			}
 			go io.Copy(accepted, accepted) // ends with the pair
 			if bulk {
-				out, in := p.streams(b)
+				out, in := p.Streams(b)
 				go io.Copy(io.Discard, in)
 				go func() {
 					for chunk := make([]byte, 64<<10); ; {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/certs"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 const (
@@ -96,9 +97,9 @@ func (c *Conn) start(ended func()) {
 // read runs the reader, and then the end of the connection.
 func (c *Conn) read() {
 	err := c.explain(c.reader.run())
-	var refusal *bus.PeerError
-	if errors.As(err, &refusal) && !refusal.Remote {
-		c.end(err, appendClose(nil, refusal.Code, refusal.Reason))
+	closed, ok := errors.AsType[*bus.PeerError](err)
+	if ok && !closed.Remote {
+		c.end(err, appendClose(nil, closed.Code, closed.Reason))
 	} else {
 		c.end(err, nil)
 	}
@@ -125,9 +126,9 @@ func (c *Conn) explain(err error) error {
 		err = c.writeErr
 	}
 	c.mu.Unlock()
-	err = explain(translate(err), c.identity)
-	if refusal, ok := err.(*bus.PeerError); ok {
-		refusal.Peer = c.peer
+	err = refusal.Explain(translate(err), c.identity)
+	if closed, ok := err.(*bus.PeerError); ok {
+		closed.Peer = c.peer
 	}
 	return err
 }
@@ -198,7 +199,7 @@ func (c *Conn) close(why *bus.PeerError) {
 // CloseWithCode ends the connection at once on this side, and has the peer told for up to a
 // second. The reason is cut to 256 bytes.
 func (c *Conn) CloseWithCode(code bus.CloseCode, reason string) error {
-	c.close(&bus.PeerError{Code: code, Peer: c.peer, Reason: printable(reason), Err: net.ErrClosed})
+	c.close(&bus.PeerError{Code: code, Peer: c.peer, Reason: refusal.Reason(reason), Err: net.ErrClosed})
 	return nil
 }
 

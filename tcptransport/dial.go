@@ -11,7 +11,7 @@ import (
 	"github.com/verbose-bus/verbose/bus"
 )
 
-// Dial connects to addr (host:port). If the host has several addresses, they are tried as [net.Dialer]
+// Dial connects to addr (host:port, or a path). If the host has several addresses, they are tried as [net.Dialer]
 // does. A peer that does not answer within 10 s is given up.
 func (t *Transport) Dial(ctx context.Context, addr string, want uuid.UUID) (bus.Conn, error) {
 	done, err := t.begin()
@@ -60,5 +60,5 @@ func (t *Transport) dialSocket(ctx context.Context, addr string) (net.Conn, erro
 	if t.config.Dial != nil {
 		return t.config.Dial(ctx, addr)
 	}
-	return new(net.Dialer).DialContext(ctx, "tcp", addr)
+	return new(net.Dialer).DialContext(ctx, t.network, addr)
 }

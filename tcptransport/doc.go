@@ -1,5 +1,6 @@
-// Package tcptransport is the bus's transport over TCP: TLS 1.3 with both sides' certificates, and
-// several streams on one socket, by a framing of its own.
+// Package tcptransport is the bus's transport over TCP, and over Unix sockets ([NewUnix]): TLS 1.3 with both
+// sides' certificates, and several streams on one socket, by a framing of its own: WIRE.md in this directory
+// specifies it.
 //
 // # Streams
 //

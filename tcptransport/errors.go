@@ -5,42 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
-	"strings"
-	"time"
-	"unicode"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/certs"
-)
-
-// TLS alerts by which a side refuses the other (RFC 8446 section 6.2, RFC 7301).
-const (
-	alertBadCertificate      = 42
-	alertUnsupported         = 43
-	alertRevoked             = 44
-	alertExpired             = 45
-	alertCertificateUnknown  = 46
-	alertUnknownCA           = 48
-	alertAccessDenied        = 49
-	alertProtocolVersion     = 70
-	alertCertificateRequired = 116
-	alertNoALPN              = 120
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 // refusals are the alerts that have a close code, by their texts: the type that crypto/tls
 // returns them in is its own.
-var refusals = refusalTexts(map[bus.CloseCode][]uint8{
-	bus.CloseUntrusted: {alertBadCertificate, alertUnsupported, alertRevoked, alertExpired, alertCertificateUnknown,
-		alertUnknownCA, alertAccessDenied, alertCertificateRequired},
-	bus.CloseVersion: {alertNoALPN, alertProtocolVersion},
-})
+var refusals = refusalTexts()
 
-func refusalTexts(alerts map[bus.CloseCode][]uint8) map[string]bus.CloseCode {
+func refusalTexts() map[string]bus.CloseCode {
 	texts := make(map[string]bus.CloseCode)
-	for code, numbers := range alerts {
-		for _, number := range numbers {
-			texts[tls.AlertError(number).Error()] = code
+	for alert := range uint8(math.MaxUint8) {
+		if code, ok := refusal.CodeOf(alert); ok {
+			texts[tls.AlertError(alert).Error()] = code
 		}
 	}
 	return texts
@@ -59,17 +39,13 @@ func translate(err error) error {
 	if _, ok := errors.AsType[*bus.PeerError](err); ok {
 		return err
 	}
-	if trust, ok := errors.AsType[*certs.TrustError](err); ok {
-		code := bus.CloseUntrusted
-		if trust.Reason == certs.WrongID {
-			code = bus.CloseWrongID
-		}
-		return &bus.PeerError{Code: code, Peer: trust.Peer, Reason: trust.Error(), Err: err}
+	if refused, ok := refusal.Here(err); ok {
+		return refused
 	}
 	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
 		text := alert.Err.Error()
 		if code, ok := refusals[text]; ok {
-			return &bus.PeerError{Code: code, Remote: true, Reason: text, Err: err}
+			return refusal.ByAlert(code, true, text, err)
 		}
 		return fmt.Errorf("tcptransport: %w", err)
 	}
@@ -89,32 +65,4 @@ func translate(err error) error {
 func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout()
-}
-
-// explain adds to a refusal by the peer what TLS does not tell the refused side: which
-// certificate it is about.
-func explain(err error, identity *certs.Identity) error {
-	refusal, ok := err.(*bus.PeerError)
-	if !ok || !refusal.Remote || refusal.Code != bus.CloseUntrusted || identity == nil {
-		return err
-	}
-	if alert, ok := errors.AsType[*net.OpError](refusal.Err); ok && alert.Op == "remote error" {
-		info := identity.Info()
-		refusal.Reason = fmt.Sprintf("%s: this node's certificate is from CA %q and valid from %s to %s",
-			refusal.Reason, info.Issuer, info.NotBefore.UTC().Format(time.RFC3339), info.NotAfter.UTC().Format(time.RFC3339))
-	}
-	return err
-}
-
-// printable makes a text that a peer chose fit for a log line: valid UTF-8, no control characters, at most 256 bytes.
-func printable(text string) string {
-	if len(text) > maxReason {
-		text = text[:maxReason]
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '.'
-	}, strings.ToValidUTF8(text, ""))
 }

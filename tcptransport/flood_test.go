@@ -14,18 +14,19 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 // TestFlood holds that strangers on the port, with half-open handshakes and with
 // garbage, neither take memory without bound nor disturb a running stream, and that a node can still connect.
 func TestFlood(t *testing.T) {
 	p := newPair(t)
-	opened, accepted := p.streams(t)
+	opened, accepted := p.Streams(t)
 	go io.Copy(accepted, accepted)
 	echo := func() time.Duration {
 		t.Helper()
 		started := time.Now()
-		opened.SetReadDeadline(started.Add(patience / 2))
+		opened.SetReadDeadline(started.Add(pair.Patience / 2))
 		if _, err := opened.Write(make([]byte, 1<<10)); err != nil {
 			t.Fatal(err)
 		}
@@ -46,7 +47,7 @@ func TestFlood(t *testing.T) {
 	var worst time.Duration
 	garbage := make([]byte, 600)
 	for i := range halfOpen {
-		c, err := net.Dial("tcp", p.listener.Addr().String())
+		c, err := net.Dial("tcp", p.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -62,7 +63,7 @@ func TestFlood(t *testing.T) {
 			worst = max(worst, echo())
 		}
 	}
-	pending := p.listener.(*Listener).admission.unfinished()
+	pending := p.Listener.(*Listener).admission.unfinished()
 	if pending == 0 || pending > maxHandshakes {
 		t.Errorf("%d unfinished handshakes of %d, want some, and at most %d", pending, halfOpen, maxHandshakes)
 	}
@@ -72,8 +73,8 @@ func TestFlood(t *testing.T) {
 	t.Logf("%d unfinished handshakes; slowest echo beside the flood %s", pending, worst)
 
 	// A real node still connects, and its stream goes on.
-	third := newTransport(t, Config{Identity: p.client.config.Identity})
-	connect(t, third, p.listener)
+	third := newTransport(t, Config{Identity: p.Client.config.Identity})
+	pair.Connect(t, third, p.Listener)
 	echo()
 }
 
@@ -122,15 +123,15 @@ func TestFloodHitsItsOwnHost(t *testing.T) {
 
 // TestViolationIsTold has a member of the bus that breaks the framing: it is told why, and its connection ends.
 func TestViolationIsTold(t *testing.T) {
-	ca := newCA(t, "test")
-	server := newTransport(t, Config{Identity: issue(t, ca)})
-	l := listen(t, server, loopback)
-	conn, err := tls.Dial("tcp", l.Addr().String(), issue(t, ca).ClientTLS(uuid.Nil, alpn))
+	ca := pair.NewCA(t, "test")
+	server := newTransport(t, Config{Identity: pair.Issue(t, ca)})
+	l := pair.Listen(t, server, pair.Loopback)
+	conn, err := tls.Dial("tcp", l.Addr().String(), pair.Issue(t, ca).ClientTLS(uuid.Nil, alpn))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	arrived, err := l.Accept(testContext(t))
+	arrived, err := l.Accept(pair.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +139,7 @@ func TestViolationIsTold(t *testing.T) {
 	if _, err := conn.Write(append(data(3, []byte("no stream 1")), make([]byte, 256<<10)...)); err != nil {
 		t.Fatal(err)
 	}
-	violation := wantPeerError(t, gone(t, arrived), bus.CloseViolation, false)
+	violation := pair.WantPeerError(t, pair.Gone(t, arrived), bus.CloseViolation, false)
 	got, err := io.ReadAll(conn)
 	want := appendClose(appendToken(nil, kindPing, 1), bus.CloseViolation, violation.Reason)
 	if err != nil || string(got) != string(want) {
@@ -148,12 +149,12 @@ func TestViolationIsTold(t *testing.T) {
 
 // TestFullHouse holds that connections nobody accepts are refused beyond a bound, with a reason.
 func TestFullHouse(t *testing.T) {
-	ca := newCA(t, "test")
-	client := newTransport(t, Config{Identity: issue(t, ca)})
-	l := listen(t, newTransport(t, Config{Identity: issue(t, ca)}), loopback)
+	ca := pair.NewCA(t, "test")
+	client := newTransport(t, Config{Identity: pair.Issue(t, ca)})
+	l := pair.Listen(t, newTransport(t, Config{Identity: pair.Issue(t, ca)}), pair.Loopback)
 	refused := make(chan error, maxWaiting+1)
 	for range maxWaiting + 1 {
-		c, err := client.Dial(testContext(t), l.Addr().String(), uuid.Nil)
+		c, err := client.Dial(pair.Context(t), l.Addr().String(), uuid.Nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,17 +163,17 @@ func TestFullHouse(t *testing.T) {
 	// The listening side may finish them in another order.
 	select {
 	case err := <-refused:
-		wantPeerError(t, err, bus.CloseInternal, true)
-	case <-testContext(t).Done():
+		pair.WantPeerError(t, err, bus.CloseInternal, true)
+	case <-pair.Context(t).Done():
 		t.Error("none is refused")
 	}
 }
 
 // TestCutDuringHandshake cuts the dialling side off after every number of bytes of the handshake.
 func TestCutDuringHandshake(t *testing.T) {
-	ca := newCA(t, "test")
-	mine := issue(t, ca)
-	l := listen(t, newTransport(t, Config{Identity: issue(t, ca)}), loopback)
+	ca := pair.NewCA(t, "test")
+	mine := pair.Issue(t, ca)
+	l := pair.Listen(t, newTransport(t, Config{Identity: pair.Issue(t, ca)}), pair.Loopback)
 	const step = 37
 	for n := 0; ; n += step {
 		conn, err := net.Dial("tcp", l.Addr().String())
@@ -189,12 +190,12 @@ func TestCutDuringHandshake(t *testing.T) {
 			t.Fatalf("cut after %d bytes: %v", n, err)
 		}
 	}
-	other := newTransport(t, Config{Identity: issue(t, ca)})
-	c, err := other.Dial(testContext(t), l.Addr().String(), uuid.Nil)
+	other := newTransport(t, Config{Identity: pair.Issue(t, ca)})
+	c, err := other.Dial(pair.Context(t), l.Addr().String(), uuid.Nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := c.OpenStream(testContext(t))
+	s, err := c.OpenStream(pair.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}

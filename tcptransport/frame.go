@@ -5,19 +5,15 @@ import (
 	"fmt"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
-// After the TLS handshake each direction is a row of frames, numbers in network byte order:
+// kind is what a frame is about. WIRE.md specifies the frames; numbers are in network byte order:
 //
 //	 0       1       2               4                               8
 //	+-------+-------+---------------+-------------------------------+----------
 //	| kind  |   0   |    length     |            stream             | payload…
 //	+-------+-------+---------------+-------------------------------+----------
-//
-// The side that dialled numbers its streams 1, 3, 5, …, the other 2, 4, 6, …, each in the order in
-// which their first frames are sent. That first frame, data or fin, opens the stream; a frame
-// of a stream that is over is ignored, because the peer may not know yet. Anything
-// else that does not fit ends the connection with [bus.CloseViolation].
 type kind uint8
 
 const (
@@ -35,7 +31,7 @@ const (
 	headerSize = 8
 	// maxData is the most a data frame carries: with its header it fills one TLS record.
 	maxData   = 16<<10 - headerSize
-	maxReason = 256
+	maxReason = refusal.MaxReason
 	codeSize  = 4
 	tokenSize = 8
 	maxSignal = codeSize + maxReason // the most that a frame other than data carries

@@ -3,37 +3,8 @@ package tcptransport
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/hex"
 	"testing"
-
-	"github.com/verbose-bus/verbose/bus"
 )
-
-// TestFramesOnTheWire has one frame of each kind as bytes. They never change while the ALPN is verbose/1.
-func TestFramesOnTheWire(t *testing.T) {
-	for _, test := range []struct {
-		name string
-		got  []byte
-		want string
-	}{
-		{"data", append(appendHeader(nil, header{kindData, 2, 5}), "hi"...), "01000002000000056869"},
-		{"fin", appendHeader(nil, header{kindFin, 0, 5}), "0200000000000005"},
-		{"reset", appendNumber(nil, kindReset, 5, uint32(bus.CloseTooSlow)), "03000004000000050000000d"},
-		{"window", appendNumber(nil, kindWindow, 5, 65536), "040000040000000500010000"},
-		{"streams", appendNumber(nil, kindStreams, 0, 2), "050000040000000000000002"},
-		{"ping", appendToken(nil, kindPing, 7), "06000008000000000000000000000007"},
-		{"pong", appendToken(nil, kindPong, 7), "07000008000000000000000000000007"},
-		{"close", appendClose(nil, bus.CloseFull, "no"), "080000060000000000000007" + "6e6f"},
-	} {
-		if got := hex.EncodeToString(test.got); got != test.want {
-			t.Errorf("%s: %s, want %s", test.name, got, test.want)
-		}
-		h, err := parseHeader(test.got)
-		if err != nil || headerSize+h.length != len(test.got) {
-			t.Errorf("%s: parsed as %+v, %v", test.name, h, err)
-		}
-	}
-}
 
 func TestBadHeaders(t *testing.T) {
 	for name, h := range map[string]struct {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/certs"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 // handshakeTimeout is how long a handshake may take, the connecting of TCP included.
@@ -39,7 +40,7 @@ func (t *Transport) greet(ctx context.Context, conn net.Conn) (*Conn, error) {
 	c, err := t.secure(ctx, w, tls.Server(w, config), false)
 	if err != nil && strange {
 		if _, ok := err.(*bus.PeerError); !ok {
-			err = &bus.PeerError{Code: bus.CloseVersion, Reason: printable(err.Error()), Err: err}
+			err = &bus.PeerError{Code: bus.CloseVersion, Reason: refusal.Reason(err.Error()), Err: err}
 		}
 	}
 	return c, err
@@ -54,7 +55,7 @@ func (t *Transport) secure(ctx context.Context, w *wire, conn *tls.Conn, dialled
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		return nil, explain(translate(err), t.config.Identity)
+		return nil, refusal.Explain(translate(err), t.config.Identity)
 	}
 	state := conn.ConnectionState()
 	peer, err := certs.PeerID(state)

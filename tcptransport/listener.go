@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 const (
@@ -24,7 +25,7 @@ type Listener struct {
 	transport *Transport
 	socket    net.Listener
 	admission admission
-	refusals  *refusalLog
+	refusals  *refusal.Log
 	waiting   chan *Conn
 	ctx       context.Context // ends with Close
 	cancel    context.CancelFunc
@@ -36,7 +37,7 @@ type Listener struct {
 
 var _ bus.Listener = (*Listener)(nil)
 
-// Listen accepts connections on a local address (host:port; no host: every address; port 0: any).
+// Listen accepts connections on a local address (host:port; no host: every address; port 0: any; or a path).
 // As everywhere in Go, 0.0.0.0 and no host both mean IPv4 and IPv6.
 func (t *Transport) Listen(ctx context.Context, addr string) (bus.Listener, error) {
 	done, err := t.begin()
@@ -48,7 +49,7 @@ func (t *Transport) Listen(ctx context.Context, addr string) (bus.Listener, erro
 	if err != nil {
 		return nil, fmt.Errorf("tcptransport: listen on %s: %w", addr, err)
 	}
-	l := &Listener{transport: t, socket: socket, refusals: newRefusalLog(t.config.Logger),
+	l := &Listener{transport: t, socket: socket, refusals: refusal.NewLog(t.config.Logger, t.Scheme()),
 		waiting: make(chan *Conn, maxWaiting), failed: make(chan struct{})}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	t.mu.Lock()
@@ -69,7 +70,10 @@ func (t *Transport) listenSocket(ctx context.Context, addr string) (net.Listener
 	if t.config.Listen != nil {
 		return t.config.Listen(ctx, addr)
 	}
-	return new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if t.network == "unix" {
+		return listenUnix(ctx, addr)
+	}
+	return new(net.ListenConfig).Listen(ctx, t.network, addr)
 }
 
 // accept begins a handshake for each connection until the socket is closed.
@@ -105,7 +109,7 @@ func (l *Listener) greet(h *handshake) {
 			return
 		}
 	}
-	l.refusals.record(h.conn.RemoteAddr(), err)
+	l.refusals.Record(h.conn.RemoteAddr(), err)
 	// As with Conn: closing at once would lose the alert that says why.
 	if half, ok := h.conn.(interface{ CloseWrite() error }); ok && l.ctx.Err() == nil {
 		half.CloseWrite()

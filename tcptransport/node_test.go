@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,8 @@ func node(t *testing.T, ca *certs.CA, schemes ...string) *bus.Node {
 		switch scheme {
 		case "tcp":
 			transports = append(transports, tcptransport.New(tcptransport.Config{Identity: id}))
+		case "unix":
+			transports = append(transports, tcptransport.NewUnix(tcptransport.Config{Identity: id}))
 		case "quic":
 			transports = append(transports, quictransport.New(quictransport.Config{Identity: id}))
 		}
@@ -285,4 +288,24 @@ func TestOneNodeOverBoth(t *testing.T) {
 	got.until(t, last)
 	_, err = other.Ready(soon(t))
 	must(t, err)
+}
+
+// TestUnixURL joins two nodes by a path, one of which knows whom it wants there.
+func TestUnixURL(t *testing.T) {
+	ca, err := certs.NewCA("test")
+	must(t, err)
+	a, b := node(t, ca, "quic", "unix"), node(t, ca, "unix")
+	path := filepath.Join(t.TempDir(), "bus.sock")
+	addr, err := b.Listen(soon(t), path) // no scheme: the first transport
+	must(t, err)
+	if addr.String() != path {
+		t.Errorf("listens on %s, want %s", addr, path)
+	}
+	got := count(t, b)
+	connect(t, a, "unix://"+b.ID().String()+"@"+path)
+	must(t, a.WaitInterest(soon(t), "n"))
+	stop := make(chan struct{})
+	time.AfterFunc(50*time.Millisecond, func() { close(stop) })
+	last := emit(t, a, stop)
+	got.until(t, last)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 // readSize is what a connection reads into: a full TLS record, and what was left of the one before.
@@ -116,7 +117,7 @@ func (r *reader) handle(h header, payload []byte) error {
 		c.rtt.pong(binary.BigEndian.Uint64(payload))
 	case kindClose:
 		return &bus.PeerError{Code: bus.CloseCode(number), Peer: c.peer, Remote: true,
-			Reason: printable(string(payload[codeSize:])), Err: errPeerClosed}
+			Reason: refusal.Reason(string(payload[codeSize:])), Err: errPeerClosed}
 	}
 	return nil
 }

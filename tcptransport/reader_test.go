@@ -94,6 +94,15 @@ func TestViolations(t *testing.T) {
 	}
 }
 
+// TestLastStreamNumber holds that the largest number there is does not pass for a stream that was opened.
+func TestLastStreamNumber(t *testing.T) {
+	f := newFrames(t)
+	f.peerNext = 2 // as if it had dialled
+	if err := f.receive(fin(1<<32 - 1)); err == nil {
+		t.Error("a frame on a stream that was not opened is let through")
+	}
+}
+
 // TestRapidReset holds that streams which are reset at once take no memory, accepted or not, and
 // that the peer is allowed as many again.
 func TestRapidReset(t *testing.T) {

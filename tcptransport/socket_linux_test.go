@@ -6,16 +6,18 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 // TestSocketOptions holds that both sides' sockets have the options of this system.
 func TestSocketOptions(t *testing.T) {
-	ca := newCA(t, "test")
-	client, server := newTransport(t, Config{Identity: issue(t, ca)}), newTransport(t, Config{Identity: issue(t, ca)})
+	ca := pair.NewCA(t, "test")
+	client, server := newTransport(t, Config{Identity: pair.Issue(t, ca)}), newTransport(t, Config{Identity: pair.Issue(t, ca)})
 	for _, tr := range []*Transport{client, server} {
 		tr.SetTimeout(8 * time.Second)
 	}
-	dialled, arrived := connect(t, client, listen(t, server, loopback))
+	dialled, arrived := pair.Connect(t, client, pair.Listen(t, server, pair.Loopback))
 	for _, c := range []*Conn{dialled.(*Conn), arrived.(*Conn)} {
 		raw, err := c.socket.wire.Conn.(*net.TCPConn).SyscallConn()
 		if err != nil {

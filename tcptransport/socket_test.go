@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 // failing is a listening socket whose Accept fails some times.
@@ -28,7 +30,7 @@ func (f *failing) Accept() (net.Conn, error) {
 // TestOwnSockets holds that a transport uses the sockets it is given, that it waits when the system has no file descriptors,
 // and that it reports a socket that is broken.
 func TestOwnSockets(t *testing.T) {
-	ca := newCA(t, "test")
+	ca := pair.NewCA(t, "test")
 	var target string
 	sockets := []*failing{
 		{err: &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}},
@@ -38,7 +40,7 @@ func TestOwnSockets(t *testing.T) {
 	sockets[1].times.Store(1)
 	listens, dials := 0, 0
 	tr := newTransport(t, Config{
-		Identity: issue(t, ca),
+		Identity: pair.Issue(t, ca),
 		Listen: func(ctx context.Context, addr string) (net.Listener, error) {
 			l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 			sockets[listens].Listener = l
@@ -53,12 +55,12 @@ func TestOwnSockets(t *testing.T) {
 			return new(net.Dialer).DialContext(ctx, "tcp", target)
 		},
 	})
-	l := listen(t, tr, loopback)
+	l := pair.Listen(t, tr, pair.Loopback)
 	target = l.Addr().String()
-	if _, err := tr.Dial(testContext(t), "elsewhere:1", uuid.Nil); err != nil || dials != 1 {
+	if _, err := tr.Dial(pair.Context(t), "elsewhere:1", uuid.Nil); err != nil || dials != 1 {
 		t.Fatalf("%d dials, %v", dials, err)
 	}
-	c, err := l.Accept(testContext(t))
+	c, err := l.Accept(pair.Context(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,8 +68,8 @@ func TestOwnSockets(t *testing.T) {
 		t.Errorf("peer %s", c.Peer())
 	}
 
-	l = listen(t, tr, loopback)
-	if _, err := l.Accept(testContext(t)); !errors.Is(err, sockets[1].err) {
+	l = pair.Listen(t, tr, pair.Loopback)
+	if _, err := l.Accept(pair.Context(t)); !errors.Is(err, sockets[1].err) {
 		t.Errorf("accept: %v, want %v", err, sockets[1].err)
 	}
 }

@@ -24,7 +24,7 @@ func (c *Conn) streamFor(h header) (*Stream, error) {
 		return s, nil
 	}
 	if h.stream%2 != c.peerNext%2 {
-		if int(h.stream+1)/2 > c.opened {
+		if int(h.stream/2+h.stream%2) > c.opened {
 			return nil, violation(fmt.Sprintf("frame on stream %d, which was not opened", h.stream))
 		}
 		return nil, nil

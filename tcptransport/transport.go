@@ -30,19 +30,20 @@ type Config struct {
 	// Logger is told of peers that were refused while connecting to this node, at most once a second. Nil: nobody is.
 	Logger *slog.Logger
 
-	// Dial connects to an address (host:port), for sockets with options of their own, proxies and simulated
-	// networks. Nil: a TCP socket of the system.
+	// Dial connects to an address (host:port, or a path), for sockets with options of their own, proxies and
+	// simulated networks. Nil: a socket of the system.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 
 	// Listen is the same for a local address to listen on. The transport closes it.
 	Listen func(ctx context.Context, addr string) (net.Listener, error)
 }
 
-// Transport connects a node over TCP. It implements [bus.Transport] and
+// Transport connects a node over TCP or Unix sockets. It implements [bus.Transport] and
 // [bus.TimeoutSetter]; its streams implement [bus.Prioritizer]. All methods may be called
 // concurrently.
 type Transport struct {
 	config  Config
+	network string          // "tcp" or "unix", which is also the scheme
 	timeout atomic.Int64    // time.Duration
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -61,14 +62,14 @@ var (
 
 // New returns a transport that has no socket yet. A bad config is reported by Dial and Listen.
 func New(config Config) *Transport {
-	t := &Transport{config: config, listeners: make(map[*Listener]struct{}), conns: make(map[*Conn]struct{})}
+	t := &Transport{config: config, network: "tcp", listeners: make(map[*Listener]struct{}), conns: make(map[*Conn]struct{})}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.timeout.Store(int64(defaultTimeout))
 	return t
 }
 
-// Scheme is "tcp".
-func (t *Transport) Scheme() string { return "tcp" }
+// Scheme is "tcp", or "unix" after [NewUnix].
+func (t *Transport) Scheme() string { return t.network }
 
 // ID is the id of Config.Identity.
 func (t *Transport) ID() uuid.UUID {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 // openWith opens a stream that has n bytes to send.
@@ -23,7 +24,7 @@ func (f *frames) openWith(t *testing.T, urgency uint8, n int) *Stream {
 // fill has a stream send n more bytes; its application does not wait for that.
 func (f *frames) fill(t *testing.T, s *Stream, n int) {
 	t.Helper()
-	s.SetWriteDeadline(time.Now().Add(patience))
+	s.SetWriteDeadline(time.Now().Add(pair.Patience))
 	w := &f.writer
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,25 +86,47 @@ type faulty struct {
 	inner    []bus.Transport
 
 	listeners []bus.Listener
+	frozen    atomic.Bool // while a peer is
 
-	dial   func(ctx context.Context, dial func(context.Context, uuid.UUID) (bus.Conn, error), want uuid.UUID) (bus.Conn, error)
-	accept func(ctx context.Context, l bus.Listener) (bus.Conn, error)
-	unbind func(l bus.Listener) error
-	close  func(tr bus.Transport) error
-	conn   func(c *faultyConn)   // sets hooks of each new connection
-	stream func(s *faultyStream) // sets hooks of each new stream
+	transport func(tr *faultyTransport) bus.Transport // in place of each transport
+	dial      func(ctx context.Context, dial func(context.Context, uuid.UUID) (bus.Conn, error), want uuid.UUID) (bus.Conn, error)
+	accept    func(ctx context.Context, l bus.Listener) (bus.Conn, error)
+	unbind    func(l bus.Listener) error
+	close     func(tr bus.Transport) error
+	conn      func(c *faultyConn)   // sets hooks of each new connection
+	stream    func(s *faultyStream) // sets hooks of each new stream
 }
 
 func (f *faulty) factory() Factory {
 	inner := inMemory(NewNetwork(1))
-	broken := inner
-	broken.New = func(t testing.TB) bus.Transport {
-		tr := inner.New(t)
+	wrap := func(tr bus.Transport) bus.Transport {
 		f.inner = append(f.inner, tr)
-		return &faultyTransport{tr, f}
+		broken := &faultyTransport{tr, f}
+		if f.transport != nil {
+			return f.transport(broken)
+		}
+		return broken
 	}
-	return broken
+	return Factory{
+		New:      func(t testing.TB) bus.Transport { return wrap(inner.New(t)) },
+		Listen:   inner.Listen,
+		Stranger: func(t testing.TB) bus.Transport { return wrap(inner.Stranger(t)) },
+		Freezing: func(t testing.TB) (tr bus.Transport, freeze, thaw func()) {
+			tr, stall, resume := inner.Freezing(t)
+			freeze = func() { f.frozen.Store(true); stall() }
+			thaw = func() { f.frozen.Store(false); resume() }
+			return wrap(tr), freeze, thaw
+		},
+	}
 }
+
+// timing is a transport that can be told a timeout, and does with it what a breakage says.
+type timing struct {
+	*faultyTransport
+	set func(d time.Duration)
+}
+
+func (t *timing) SetTimeout(d time.Duration) { t.set(d) }
 
 // end ends what a broken transport has left.
 func (f *faulty) end() {

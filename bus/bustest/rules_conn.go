@@ -263,14 +263,22 @@ func (t *trial) busy(c bus.Conn, s ...bus.Stream) map[string]pending {
 	return calls
 }
 
-// over holds that what waited has ended, and what is new fails.
+// over holds that what waited has ended, and what is new fails, for the same reason as the connection.
 func (t *trial) over(c bus.Conn, calls map[string]pending, s bus.Stream) {
 	t.Helper()
-	for what, p := range calls {
-		what += " when the connection ends"
-		t.broken(what, p.wait(t, what))
+	cause := t.gone(c)
+	closed, coded := errors.AsType[*bus.PeerError](cause)
+	fails := func(what string, p pending) {
+		t.Helper()
+		err := p.wait(t, what)
+		t.broken(what, err)
+		if coded {
+			t.peerError(what, err, closed.Code, closed.Remote)
+		}
 	}
-	t.gone(c)
+	for what, p := range calls {
+		fails(what+" when the connection ends", p)
+	}
 	calls = map[string]pending{
 		"OpenStream":   t.start(func() error { _, err := c.OpenStream(t.ctx); return err }),
 		"AcceptStream": t.start(func() error { _, err := c.AcceptStream(t.ctx); return err }),
@@ -278,8 +286,7 @@ func (t *trial) over(c bus.Conn, calls map[string]pending, s bus.Stream) {
 		"Read":         t.start(func() error { _, err := s.Read(make([]byte, 1)); return err }),
 	}
 	for what, p := range calls {
-		what += " after the end of the connection"
-		t.broken(what, p.wait(t, what))
+		fails(what+" after the end of the connection", p)
 	}
 }
 
@@ -287,11 +294,12 @@ func closeEndsTheConnection(t *trial) {
 	opened1, accepted1 := t.streams()
 	opened2, accepted2 := t.streams()
 	here, there := t.busy(t.dialled, opened1, opened2), t.busy(t.arrived, accepted1, accepted2)
-	t.must(t.start(func() error { return t.dialled.CloseWithCode(bus.CloseNormal, "enough") }).wait(t, "CloseWithCode"))
+	t.must(t.start(func() error { return t.dialled.CloseWithCode(bus.CloseFull, "enough") }).wait(t, "CloseWithCode"))
 	if t.dialled.Context().Err() == nil {
 		t.Error("the Context is not done when CloseWithCode has returned")
 	}
 	t.over(t.dialled, here, opened1)
+	t.closedHere("the cause of the Context", t.gone(t.dialled))
 	t.over(t.arrived, there, accepted1)
 	// Others go on.
 	t.dialled = nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/verbose-bus/verbose/bus"
@@ -73,6 +74,35 @@ func wrongIDIsRefused(t *trial) {
 	t.must(t.listener.Close())
 	if err := accepting.wait(t, "Accept"); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept: %v", err)
+	}
+}
+
+// untrustedIsRefused has a stranger be dialled, and then dial.
+func untrustedIsRefused(t *trial) {
+	if t.factory.Stranger == nil {
+		return
+	}
+	stranger := t.factory.Stranger(t.TB)
+	t.closes(stranger)
+	theirs := t.listen(stranger)
+	c, err := await(t, "Dial", func() (bus.Conn, error) { return t.client.Dial(t.ctx, theirs.Addr().String(), uuid.Nil) })
+	t.peerError("Dial to a stranger", err, bus.CloseUntrusted, false)
+	if c != nil {
+		t.Error("Dial returned a connection with its error")
+	}
+
+	var got bus.Conn
+	accepting := t.start(func() (err error) { got, err = t.listener.Accept(t.ctx); return err })
+	c, err = await(t, "Dial", func() (bus.Conn, error) { return stranger.Dial(t.ctx, t.listener.Addr().String(), uuid.Nil) })
+	if err == nil {
+		err = t.gone(c)
+	}
+	t.peerError("what a stranger learns", err, bus.CloseUntrusted, true)
+	accepting.waits(t, "Accept")
+	t.dial(t.client, t.listener)
+	t.must(accepting.wait(t, "Accept"))
+	if got.Peer() != t.client.ID() {
+		t.Errorf("%s was accepted, want %s", got.Peer(), t.client.ID())
 	}
 }
 
@@ -153,14 +183,24 @@ func cancelDial(t *trial) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("Dial under a cancelled context: %v, want context.Canceled", err)
 	}
-	if t.factory.Silent != nil {
-		silent := t.factory.Silent(t.TB)
-		t.ends(context.Canceled, "Dial", func(ctx context.Context) error {
-			_, err := t.client.Dial(ctx, silent, uuid.Nil)
-			return err
-		})
+	t.connect() // whatever the transport starts once is started
+	if t.factory.Freezing == nil {
+		return
 	}
-	t.connect()
+	frozen, freeze, thaw := t.factory.Freezing(t.TB)
+	t.closes(frozen)
+	silent := t.listen(frozen)
+	before := goleak.IgnoreCurrent()
+	freeze()
+	defer thaw()
+	t.ends(context.Canceled, "Dial", func(ctx context.Context) error {
+		_, err := t.client.Dial(ctx, silent.Addr().String(), uuid.Nil)
+		return err
+	})
+	thaw() // what is left there is not the client's
+	if err := goleak.Find(before); err != nil {
+		t.Errorf("goroutines are left after a Dial that was given up: %v", err)
+	}
 }
 
 func cancelAccept(t *trial) {

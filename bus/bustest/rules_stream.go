@@ -5,9 +5,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/verbose-bus/verbose/bus"
@@ -28,9 +31,8 @@ func halfClose(t *trial) {
 	t.write(opened, text)
 	t.must(opened.CloseWrite())
 	t.readEOF(accepted, text)
-	if _, err := await(t, "Write", func() (int, error) { return opened.Write([]byte("x")) }); err == nil {
-		t.Error("Write after CloseWrite succeeded")
-	}
+	_, err := await(t, "Write", func() (int, error) { return opened.Write([]byte("x")) })
+	t.closedHere("Write after CloseWrite", err)
 	// The other direction goes on.
 	t.passes(accepted, opened)
 	reading := t.startRead(opened)
@@ -57,10 +59,13 @@ func resetUnblocksReads(t *trial) {
 		here.waits(t, "Read")
 		there.waits(t, "Read")
 		s.resets.Reset(bus.CloseTooSlow)
-		t.ended("Read where "+s.name+" reset", here.wait(t, "Read where "+s.name+" reset"))
+		err := here.wait(t, "Read where "+s.name+" reset")
+		t.ended("Read where "+s.name+" reset", err)
+		t.closedHere("Read where "+s.name+" reset", err)
 		t.ended("Read when "+s.name+" has reset", there.wait(t, "Read when "+s.name+" has reset"))
-		_, err := await(t, "Write", func() (int, error) { return s.resets.Write([]byte("x")) })
+		_, err = await(t, "Write", func() (int, error) { return s.resets.Write([]byte("x")) })
 		t.ended("Write after Reset", err)
+		t.closedHere("Write after Reset", err)
 	}
 	// Resetting again, and what has ended, does nothing; neither does it to the connection.
 	opened.Reset(bus.CloseNormal)
@@ -93,6 +98,24 @@ func resetUnblocksWrites(t *trial) {
 	t.passes(t.streams())
 }
 
+// resetUnblocksReaderAndWriter has both wait on one side, and either side reset.
+func resetUnblocksReaderAndWriter(t *trial) {
+	for i, name := range []string{"the reader and writer there", "the reader and writer here"} {
+		for range 2 { // and the same from the accepting side
+			resets, peer := t.streams()
+			busy := []bus.Stream{peer, resets}[i]
+			reading, writing := t.startRead(busy), t.startWrite(busy)
+			reading.waits(t, "Read")
+			writing.waits(t, "Write of more than the stream takes")
+			resets.Reset(bus.CloseTooSlow)
+			t.ended("Read, of "+name, reading.wait(t, "Read, of "+name))
+			t.ended("Write, of "+name, writing.wait(t, "Write, of "+name))
+			t.dialled, t.arrived = t.arrived, t.dialled
+		}
+	}
+	t.passes(t.streams())
+}
+
 // resetReturnsTheWindow fills streams that nobody reads, and resets them from either side.
 func resetReturnsTheWindow(t *trial) {
 	for i := range 8 {
@@ -112,12 +135,23 @@ func resetReturnsTheWindow(t *trial) {
 	t.must(sent.wait(t, "Write after others were reset"))
 }
 
-// ended holds that an error is the end of a stream by a reset.
+// ended holds that an error is the end of a stream by a reset with CloseTooSlow.
 func (t *trial) ended(what string, err error) {
 	t.Helper()
 	t.broken(what, err)
 	if _, ok := errors.AsType[*bus.PeerError](err); ok {
 		t.Fatalf("%s: %v (%T), which is the end of a connection", what, err, err)
+	}
+	if !strings.Contains(err.Error(), bus.CloseTooSlow.String()) {
+		t.Fatalf("%s: %v, which does not say %q", what, err, bus.CloseTooSlow)
+	}
+}
+
+// closedHere holds that an error is about what this side has ended.
+func (t *trial) closedHere(what string, err error) {
+	t.Helper()
+	if !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("%s: %v, want net.ErrClosed", what, err)
 	}
 }
 
@@ -256,19 +290,35 @@ func blockedStreamHoldsUpNoOther(t *trial) {
 	t.broken("Write", writing.wait(t, "Write on a stream that is reset"))
 }
 
+// bulk sends both ways at the same time.
 func bulk(t *trial) {
 	opened, accepted := t.streams()
-	random := rand.NewChaCha8([32]byte{1})
-	sent, got := sha256.New(), sha256.New()
-	writing := t.start(func() error {
-		_, err := io.CopyN(io.MultiWriter(opened, sent), random, bulkBytes)
-		return errors.Join(err, opened.CloseWrite())
-	})
-	var n int64
-	reading := t.start(func() (err error) { n, err = io.Copy(got, accepted); return err })
-	t.must(writing.wait(t, "writing 64 MiB"))
-	t.must(reading.wait(t, "reading 64 MiB"))
-	if n != bulkBytes || !bytes.Equal(sent.Sum(nil), got.Sum(nil)) {
-		t.Errorf("%d bytes of %d arrived, or other ones", n, bulkBytes)
+	sending, receiving := t.bulkFrom(opened, accepted, 1)
+	back, there := t.bulkFrom(accepted, opened, 2)
+	for what, p := range map[string]pending{
+		"writing 64 MiB": sending, "writing 64 MiB back": back,
+		"reading 64 MiB": receiving, "reading the 64 MiB that come back": there,
+	} {
+		t.must(p.wait(t, what))
 	}
+}
+
+// bulkFrom starts to send random bytes, and to compare what arrives by its digest.
+func (t *trial) bulkFrom(from, to bus.Stream, seed byte) (sending, receiving pending) {
+	sums := make(chan []byte, 1)
+	sending = t.start(func() error {
+		random, sum := rand.NewChaCha8([32]byte{seed}), sha256.New()
+		_, err := io.CopyN(io.MultiWriter(from, sum), random, bulkBytes)
+		sums <- sum.Sum(nil)
+		return errors.Join(err, from.CloseWrite())
+	})
+	receiving = t.start(func() error {
+		sum := sha256.New()
+		n, err := io.Copy(sum, to)
+		if err == nil && (n != bulkBytes || !bytes.Equal(<-sums, sum.Sum(nil))) {
+			err = fmt.Errorf("%d bytes of %d arrived, or other ones", n, bulkBytes)
+		}
+		return err
+	})
+	return sending, receiving
 }

@@ -16,9 +16,14 @@ type Factory struct {
 	// several times gives several addresses. Required.
 	Listen string
 
-	// Silent returns an address at which something takes what is sent and never answers, until t ends, such as
-	// that of a bare UDP socket. Without it, a Dial that nobody answers is not tried.
-	Silent func(t testing.TB) string
+	// Freezing returns a transport as New does, and what stops it as the process of a node is stopped: from
+	// freeze until thaw nothing that is sent to it gets an answer, and it sends nothing. Its own calls may hang as long. Both can
+	// be called again, and thaw is called before the transport is closed. Nil: no rule has a silent peer.
+	Freezing func(t testing.TB) (tr bus.Transport, freeze, thaw func())
+
+	// Stranger returns a transport that trusts those of New, and that they do not trust. Nil: every peer
+	// of the rules is trusted.
+	Stranger func(t testing.TB) bus.Transport
 }
 
 // RunTransportSuite holds a transport to the contract of [bus.Transport], and to what the bus relies on beyond
@@ -40,11 +45,18 @@ type Factory struct {
 //     whose reader does not read waits, and holds up no other stream. All together may share a
 //     bound, of at least 512 KiB that nobody has read.
 //   - What ends a stream other than the peer's CloseWrite is never io.EOF. A reset is the
-//     end of its stream only, and so is no *[bus.PeerError].
+//     end of its stream only, and so is no *[bus.PeerError]; its error names the code. The end of a connection with a
+//     code is the same *[bus.PeerError] for every call that it ends.
+//   - What fails because this side ended it is [net.ErrClosed]: a write after CloseWrite, a stream after Reset,
+//     a connection after CloseWithCode.
 //   - What a reset stream took of a shared bound is given back.
 //   - Write keeps nothing of its argument, and its count is exact when it fails with a deadline.
 //   - When CloseWithCode returns, the connection's Context is done. A reason may arrive cut, not changed.
 //   - The first close of a connection is the one that counts, on each side.
+//   - A peer that is frozen holds up nothing of this side: deadlines, contexts, CloseWithCode and Transport.Close work as ever.
+//   - A transport that is a [bus.TimeoutSetter] ends a connection whose peer is silent with [bus.CloseTimeout], and
+//     keeps one on which only the two applications are.
+//   - A listener never hands out a peer that it does not trust. Such a peer learns so from Dial, or as the end of its connection.
 //   - Transport.Close ends connections and listeners that are still there.
 func RunTransportSuite(t *testing.T, f Factory) {
 	t.Helper()
@@ -62,6 +74,7 @@ type rule struct {
 var rules = []rule{
 	{"IDsOnBothSides", idsOnBothSides},
 	{"WrongIDIsRefused", wrongIDIsRefused},
+	{"UntrustedIsRefused", untrustedIsRefused},
 	{"ManyConnections", manyConnections},
 	{"DataBeforeAccept", dataBeforeAccept},
 	{"CancelDial", cancelDial},
@@ -72,6 +85,7 @@ var rules = []rule{
 	{"HalfClose", halfClose},
 	{"ResetUnblocksReads", resetUnblocksReads},
 	{"ResetUnblocksWrites", resetUnblocksWrites},
+	{"ResetUnblocksReaderAndWriter", resetUnblocksReaderAndWriter},
 	{"ResetReturnsTheWindow", resetReturnsTheWindow},
 	{"ReadDeadline", readDeadline},
 	{"WriteDeadline", writeDeadline},
@@ -92,6 +106,9 @@ var rules = []rule{
 	{"CloseEndsTheConnection", closeEndsTheConnection},
 	{"CloseTwice", closeTwice},
 	{"PeerVanishes", peerVanishes},
+	{"FrozenPeer", frozenPeer},
+	{"FrozenPeerTimesOut", frozenPeerTimesOut},
+	{"IdlePeersLive", idlePeersLive},
 	{"TransportClose", transportClose},
 	{"NoGoroutineLeft", noGoroutineLeft},
 }

@@ -20,6 +20,8 @@ const (
 	patience = 20 * time.Second
 	// settle is how long a call is given to begin, and to return where it has to wait.
 	settle = 30 * time.Millisecond
+	// quiet is a timeout that a busy machine does not reach by itself.
+	quiet = time.Second
 )
 
 // trial is a rule that is being tried. Its helpers end it when a call takes too long or fails.
@@ -57,13 +59,19 @@ func (r rule) try(tb testing.TB, f Factory) {
 func (t *trial) transport() bus.Transport {
 	t.Helper()
 	tr := t.factory.New(t.TB)
+	t.closes(tr)
+	return tr
+}
+
+// closes has a transport closed with the rule.
+func (t *trial) closes(tr bus.Transport) {
+	t.Helper()
 	t.Cleanup(func() {
 		t.Helper()
 		if err := t.start(tr.Close).wait(t, "Transport.Close"); err != nil {
 			t.Errorf("Transport.Close: %v", err)
 		}
 	})
-	return tr
 }
 
 func (t *trial) listen(tr bus.Transport) bus.Listener {
