@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -211,6 +212,10 @@ func (e *engine) act(t *todo) {
 		t.rooms >>= 1
 	}
 	for _, note := range t.notes {
+		if note.Kind == LifecycleLaggard {
+			e.node.laggards.warn(e.node.log, "no progress within BlockTimeout: events are dropped until it keeps up",
+				"laggard", cmp.Or(note.Text, "peer"), "peer", note.Peer)
+		}
 		e.node.lifecycle.publish(note)
 	}
 	if t.flush {

@@ -17,8 +17,11 @@ type frameReader struct {
 // declares costs no memory. io.EOF means the stream ended between frames.
 func (f frameReader) next(buf []byte) (kind byte, body []byte, err error) {
 	n, err := binary.ReadUvarint(f.r)
-	if err != nil {
+	if err == io.EOF {
 		return 0, nil, err
+	}
+	if err != nil {
+		return 0, nil, unexpected(err)
 	}
 	if n == 0 || n > uint64(f.limit) {
 		return 0, nil, &PeerError{Code: CloseViolation, Reason: fmt.Sprintf("a frame of %d bytes, at most %d are allowed", n, f.limit)}
@@ -50,10 +53,11 @@ func readFull(r io.Reader, buf []byte, n int) ([]byte, error) {
 	return buf, nil
 }
 
-// unexpected is the error of a stream that ended inside a frame.
+// unexpected is the error of a stream that ended inside a frame. A connection that was lost ends no
+// stream in order.
 func unexpected(err error) error {
-	if err == io.EOF {
-		return io.ErrUnexpectedEOF
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return &PeerError{Code: CloseViolation, Reason: "a stream ended inside a frame", Err: io.ErrUnexpectedEOF}
 	}
 	return err
 }

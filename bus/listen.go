@@ -71,21 +71,33 @@ func (n *Node) accept(ln Listener, pref uint8, rawURL string) {
 			defer n.untrack(p)
 			err := p.run()
 			close(over)
-			n.rejected(p, err)
+			n.report(p, err)
 		}()
 	}
 }
 
-// rejected reports a connection that never became a path.
-func (n *Node) rejected(p *path, err error) {
+// report tells of a connection that never became a path, and a path that we had to close.
+func (n *Node) report(p *path, err error) {
+	if n.ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return
+	}
+	what := []any{"remote", p.conn.RemoteAddr(), "peer", p.conn.Peer(), "error", err}
 	select {
 	case <-p.up:
-		return
+		if isFault(err) {
+			n.refusals.warn(n.log, "connection closed", what...)
+		}
 	default:
+		n.refusals.warn(n.log, "connection not accepted", what...)
+		n.lifecycle.publish(LifecycleEvent{Kind: LifecycleRejected, Peer: p.conn.Peer(), Remote: p.conn.RemoteAddr(), Err: err})
 	}
-	if n.ctx.Err() != nil {
-		return
+}
+
+// isFault reports whether a path ended because of what its peer did or failed to do.
+func isFault(err error) bool {
+	var peer *PeerError
+	if !errors.As(err, &peer) || peer.Remote {
+		return false
 	}
-	n.refusals.warn(n.log, "connection not accepted", "remote", p.conn.RemoteAddr(), "peer", p.conn.Peer(), "error", err)
-	n.lifecycle.publish(LifecycleEvent{Kind: LifecycleRejected, Peer: p.conn.Peer(), Remote: p.conn.RemoteAddr(), Err: err})
+	return peer.Code == CloseViolation || peer.Code == CloseTimeout || peer.Code == CloseTooSlow
 }

@@ -22,6 +22,7 @@ type Node struct {
 	lanes        []*lane
 	lifecycle    lifecycle
 	refusals     limiter
+	laggards     limiter
 	maxDataFrame int
 
 	ctx     context.Context // ends when the node has left its peers

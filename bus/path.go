@@ -83,24 +83,21 @@ func (p *path) run() error {
 	return cause
 }
 
-// explain prefers what the connection says of its end over what a read ran into.
+// explain prefers what the connection says of its end over what a stream ran into. A stream that
+// fails alone was broken by the peer.
 func (p *path) explain(err error) error {
 	var peer *PeerError
 	if err == nil || errors.As(err, &peer) {
 		return err
 	}
-	if errors.Is(err, io.EOF) {
-		// The connection may be about to tell why.
-		select {
-		case <-p.conn.Context().Done():
-		case <-p.ctx.Done():
-		case <-time.After(leaveTimeout):
-		}
-	}
-	if p.conn.Context().Err() != nil {
+	select {
+	case <-p.conn.Context().Done():
 		return context.Cause(p.conn.Context())
+	case <-p.ctx.Done():
+		return err
+	case <-time.After(leaveTimeout): // the connection may be about to tell why
+		return &PeerError{Code: CloseViolation, Peer: p.conn.Peer(), Reason: "a stream failed: " + err.Error(), Err: err}
 	}
-	return err
 }
 
 // closeConn tells the peer why, as far as it is its business.
