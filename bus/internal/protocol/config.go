@@ -58,6 +58,8 @@ const (
 	maxReason     = 255
 	maxCached     = 4096                  // topics whose wanted-ness is remembered per peer
 	maxLost       = 1024                  // ranges of lost events told apart per cursor
+	maxMarks      = 64                    // times of judgement told apart per cursor
+	maxKnown      = 256                   // moments remembered of what a peer knew
 	minAlive      = 30 * time.Millisecond // between keepalives, whatever timeout a peer declares
 	maxAliases    = 1 << 18               // of logs on a stream: twice the most that MaxOrigins may be
 	maxPings      = 64                    // waiting on a path

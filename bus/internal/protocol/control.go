@@ -34,6 +34,8 @@ func (m *Machine) HandleControl(now time.Duration, id PathID, kind byte, body []
 		return m.handleGraft(now, p, body)
 	case frameReport:
 		return m.handleReport(p, body)
+	case frameKnown:
+		return m.handleKnown(p, body)
 	case framePing:
 		return m.handlePing(p, body)
 	case framePong:
@@ -81,6 +83,7 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	if len(p.records) > 0 {
 		return dst
 	}
+	dst = m.appendKnown(p, dst)
 	if p.vectorDue {
 		dst = m.appendVectors(now, p, dst)
 	}

@@ -23,12 +23,15 @@ type cursor struct {
 	born   uint64 // where it was placed first
 	floor  uint64 // below this nothing was tracked for the peer
 	others uint64 // up to here it may hold what others sent it: we did not wait until it was done
-	joined uint64 // skips that came before this were judged without the peer's interest
 
 	flight  ring[flight] // sent and not yet done, in order
 	acked   int          // of these, how many the peer has
 	unacked int64        // bytes of the others
 	lost    []span       // wanted, and dropped before the peer had them
+	skips   []judgement  // when what it was not sent was judged, after what it has
+	cleared uint64       // judgements up to here are forgotten
+	told    uint64       // of the judgements in this run: what the peer was told last
+	denied  uint64       // the peer said that it can't give this position
 
 	ready     bool // in its stream's queue
 	flushSkip bool // tell a skip at the end now
@@ -96,8 +99,10 @@ func (c *cursor) rewind(pos uint64) {
 		c.addLost(span{pos + 1, last, ReasonGone})
 	}
 	c.others = min(c.others, pos)
+	c.unjudge(max(pos, c.log.base)) // what was let go of is not judged again
 	c.next, c.prev = pos, pos
 	c.run++
+	c.told = 0
 	c.started, c.opens, c.toldFin, c.flushSkip = false, false, false, false
 }
 
@@ -116,6 +121,7 @@ func (c *cursor) heard(have, done uint64) {
 		c.flight.pop()
 	}
 	c.passes(have)
+	c.forget(have)
 	c.floor = max(c.floor, done)
 	for len(c.lost) > 0 && c.lost[0].last <= have {
 		c.lost = c.lost[1:]
@@ -187,10 +193,11 @@ type stream struct {
 
 // runIn is a run of a log as a receiver follows it.
 type runIn struct {
-	log   *log // nil: not taken on
-	run   uint64
-	pos   uint64 // the end of the last thing in it
-	asked uint64 // where a new run was asked for, when this one went past what we have
+	log    *log // nil: not taken on
+	run    uint64
+	pos    uint64 // the end of the last thing in it
+	judged uint64 // the records of ours that its skips were judged under
+	asked  uint64 // where a new run was asked for, when this one went past what we have
 }
 
 // streamIn is a lane of a path in the peer's direction.

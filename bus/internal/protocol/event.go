@@ -68,6 +68,7 @@ const (
 	ReasonStalled    Reason = 6 // the subscription made no progress for BlockTimeout
 	ReasonOverflow   Reason = 7 // the subscription's queue was full
 	ReasonUnfinished Reason = 8 // the origin ended without saying where
+	reasonUnjudged   Reason = 9 // skipped by a node that did not know of the receiver: never declared
 )
 
 // Code is a close code as the protocol uses it; bus.CloseCode has the table.

@@ -177,6 +177,7 @@ func (m *Machine) dropUnreachable(now time.Duration) {
 			r.lostAt, again = now, true
 		case now-r.lostAt >= recordGrace:
 			delete(m.records, id)
+			m.part(now, id)
 			m.recordList = slices.DeleteFunc(m.recordList, func(x *record) bool { return x == r })
 		default:
 			again = true

@@ -1,7 +1,6 @@
 package protocol
 
 import (
-	"slices"
 	"time"
 
 	"github.com/verbose-bus/verbose/codec"
@@ -25,7 +24,8 @@ type entry struct {
 	size        int64
 	age         time.Duration // when it came
 	came        time.Duration
-	pending     int // local consumers that are not done with it
+	pending     int    // local consumers that are not done with it
+	known       uint64 // of a skip: the records of ours that it was judged under (§8.5)
 }
 
 func (e *entry) events() int64 {
@@ -56,8 +56,9 @@ type log struct {
 	liveEvents, liveBytes int64 // of these, after live
 
 	cursors []*cursor
-	source  *peer // who brought the last fresh entry: the parent
-	asked   *peer // who was grafted because the source lacks something
+	learnt  PathID // whose start fixed where the copy begins; 0: what came first is owed to us
+	source  *peer  // who brought the last fresh entry: the parent
+	asked   *peer  // who was grafted because the source lacks something
 	askedAt uint64
 	behind  bool // frames of a peer that is ahead were passed over
 
@@ -122,16 +123,15 @@ func (l *log) push(e entry) *entry {
 }
 
 // pushSkip appends a skip up to pos, as one with the entry before it if that is a skip
-// in which no peer joined.
-func (l *log) pushSkip(pos uint64, now time.Duration) *entry {
-	if n := l.entries.len(); n > 0 && l.entries.at(n-1).kind == entrySkip &&
-		!slices.ContainsFunc(l.cursors, func(c *cursor) bool { return c.joined == l.have }) {
+// that was judged alike.
+func (l *log) pushSkip(pos, known uint64, now time.Duration) *entry {
+	if n := l.entries.len(); n > 0 && l.entries.at(n-1).kind == entrySkip && l.entries.at(n-1).known == known {
 		e := l.entries.at(n - 1)
 		e.last, e.came = pos, now
 		l.have, l.newest = pos, now
 		return e
 	}
-	return l.push(entry{kind: entrySkip, first: l.have + 1, last: pos, came: now})
+	return l.push(entry{kind: entrySkip, first: l.have + 1, last: pos, came: now, known: known})
 }
 
 // popFront drops the oldest entry.

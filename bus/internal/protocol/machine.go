@@ -30,6 +30,7 @@ type Machine struct {
 	records    map[uuid.UUID]*record
 	blind      bool // there are more records than we keep: everything counts as wanted
 	recordList []*record
+	met        map[uuid.UUID]acquaintance
 	self       *record
 	stored     uint64 // records, ever
 	selfTimer  timer
@@ -75,6 +76,7 @@ func New(now time.Duration, cfg Config) *Machine {
 		pledges: make(map[LinkID]*peer),
 		paths:   make(map[PathID]*path),
 		records: make(map[uuid.UUID]*record),
+		met:     make(map[uuid.UUID]acquaintance),
 		heard:   make(map[string]bool),
 		wanted:  make(map[string]bool),
 	}
@@ -106,10 +108,8 @@ func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 		if r := q.remote[id]; r != nil {
 			pos = r.have
 		}
-		c := m.addCursor(q, l, pos)
-		c.joined = begin
-		m.introduce(c)
-		m.enqueue(c)
+		m.introduce(m.addCursor(q, l, pos))
+		m.enqueue(q.cursors[l])
 	}
 	return l
 }
@@ -124,6 +124,9 @@ func (m *Machine) Append(now time.Duration, b *codec.Batch) {
 	m.judge(l, e)
 	m.settle(now, l)
 	m.markAll(l, nil)
+	if m.self.begun != m.begun() {
+		m.refreshSoon(now)
+	}
 }
 
 // Dispatched says to how many local consumers a delivered or missing range

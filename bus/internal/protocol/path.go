@@ -25,7 +25,9 @@ type path struct {
 	peer    *peer // nil until the hello
 	theirs  hello
 	greeted bool   // our hello and snapshot were queued
+	began   uint64 // how many records we had stored when it came
 	stored  uint64 // the newest record in that snapshot
+	known   uint64 // the records the peer was told that it has
 	up      bool   // the peer's snapshot is complete
 	crossed bool   // a vector came after that: the peer has ours, too
 	closing bool
@@ -75,7 +77,7 @@ type report struct {
 // AddPath takes on a connection. The dialler greets at once; the other side
 // waits for the hello.
 func (m *Machine) AddPath(now time.Duration, info PathInfo) {
-	p := &path{info: info, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastVector: now - time.Hour}
+	p := &path{info: info, began: m.stored, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastVector: now - time.Hour}
 	p.vectorTimer.fire = func(time.Duration) { p.vectorDue = true; m.wakeControl(p) }
 	p.aliveTimer.fire = func(now time.Duration) { m.keepAlive(now, p) }
 	p.deadTimer.fire = func(now time.Duration) { m.checkSilence(now, p) }
@@ -169,6 +171,7 @@ func (m *Machine) handleReady(now time.Duration, p *path) error {
 		return violation("a second ready")
 	}
 	p.up = true
+	m.timers.lower(&p.deadTimer, now+m.cfg.Timeout)
 	m.emit(Event{Kind: EventUp, Path: p.info.ID, Peer: p.peer.id, Text: p.theirs.name})
 	m.choosePath(now, p.peer)
 	// A vector now, even if it is empty, shows the peer that its snapshot arrived.

@@ -28,10 +28,15 @@ type peer struct {
 	retained *topic.Set[struct{}]
 	patterns []string    // of retained: what it is owed while it is away
 	kin      []uuid.UUID // who was behind it then
+	grew     bool        // some of them want more now
 	orphans  bool        // retained holds on: it restarted, and may not know yet who was behind it
 	wanted   map[string]bool
 	behind   []*record // whose interest counts toward it
 	forget   timer
+
+	joined uint64 // the records that we had when who is behind it became known
+	listed uint64 // the same, and that we are its neighbour; unlisted: not in our record yet
+	marks  []mark // when we knew what of its records
 
 	sent, received counter
 }
@@ -106,6 +111,7 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 		// A restarted receiver resumes at what it had done, which floor holds.
 		q.epoch = h.epoch
 		clear(q.remote)
+		q.marks = nil
 		q.orphans = len(q.patterns) > 0
 	}
 	if p.info.Dialed {
@@ -198,7 +204,7 @@ func (m *Machine) claimPledges(q *peer, p *path) {
 
 // addCursor places a peer in a log: everything up to pos is none of its concern.
 func (m *Machine) addCursor(q *peer, l *log, pos uint64) *cursor {
-	c := &cursor{peer: q, log: l, inert: q.id == l.id.Node, next: pos, prev: pos, floor: pos, joined: l.have, born: pos}
+	c := &cursor{peer: q, log: l, inert: q.id == l.id.Node, next: pos, prev: pos, floor: pos, born: pos}
 	q.cursors[l] = c
 	l.cursors = append(l.cursors, c)
 	if pos < l.base {
@@ -215,6 +221,10 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 		m.clearQueues(q.active)
 	}
 	q.active = p
+	if first && m.widened(q, p) {
+		m.stored++ // a moment of its own: what was judged before it was judged without them
+		q.joined, q.listed, q.grew = m.stored, unlisted, false
+	}
 	if q.orphans {
 		m.timers.set(&q.forget, now+min(orphanGrace, m.cfg.BufferTimeout))
 	} else {
@@ -275,25 +285,17 @@ func (m *Machine) introduceLogs(id uuid.UUID) {
 func (m *Machine) detach(now time.Duration, p *path, code Code, reason string) {
 	q := p.peer
 	q.paths = slices.DeleteFunc(q.paths, func(x *path) bool { return x == p })
-	wasActive := q.active == p
-	if wasActive {
-		m.clearQueues(p)
-		q.active = nil
-	}
-	if len(q.paths) > 0 {
-		if wasActive {
-			m.choosePath(now, q)
-		}
-		if q.active != nil || !wasActive {
-			return
-		}
+	if q.active == p {
+		m.choosePath(now, q)
 	}
 	if len(q.paths) == 0 {
 		m.connected--
 		q.lostAt, q.clean = now, code == CodeNormal
 		m.timers.set(&q.forget, now+m.cfg.BufferTimeout)
 	}
-	if wasActive {
+	if q.active == p { // there is no other
+		m.clearQueues(p)
+		q.active = nil
 		m.retain(q)
 		m.peerLost(now, q)
 		m.emit(Event{Kind: EventPeerDown, Path: p.info.ID, Peer: q.id, Code: code, Text: reason})
@@ -330,13 +332,15 @@ func (m *Machine) reclaimed(q *peer) bool {
 		}
 	}
 	for _, p := range q.patterns {
-		if !slices.ContainsFunc(behind, func(r *record) bool {
-			return slices.ContainsFunc(r.patterns, func(x string) bool { return topic.Covers(x, p) })
-		}) {
+		if !slices.ContainsFunc(behind, func(r *record) bool { return covers(r.patterns, p) }) {
 			return false
 		}
 	}
 	return true
+}
+
+func covers(patterns []string, p string) bool {
+	return slices.ContainsFunc(patterns, func(x string) bool { return topic.Covers(x, p) })
 }
 
 func (m *Machine) disown(q *peer) {

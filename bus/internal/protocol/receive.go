@@ -42,6 +42,9 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 		return violation("data frame %#x of log %v, beyond the credit given", kind, run.log.id)
 	}
 	switch kind {
+	case frameJudged:
+		run.judged = r.seq()
+		return r.end("judged")
 	case frameBatch:
 		return m.handleBatch(now, p, run, &r)
 	case frameSkip:
@@ -70,7 +73,7 @@ func ParseOpen(kind byte, body []byte) (lane uint8, err error) {
 }
 
 // handleStart opens a run (§6.3). The first start of a log fixes where our
-// copy of it begins.
+// copy of it begins, unless we know better.
 func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error {
 	alias := r.uvarint()
 	id := r.log()
@@ -97,7 +100,14 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 			m.emit(Event{Kind: EventRefused, Log: id, Text: "MaxOrigins is reached"})
 			return nil
 		}
-		l = m.newLog(id, run.pos)
+		begin := run.pos
+		if m.knewBefore(id, p) {
+			begin = 0 // whoever could have told us what came first is gone
+		}
+		l = m.newLog(id, begin)
+		if begin == run.pos {
+			l.learnt = p.info.ID
+		}
 	}
 	run.log = l
 	if run.pos > l.have {
@@ -122,14 +132,17 @@ func (m *Machine) askFor(p *path, l *log) {
 	m.wakeControl(p)
 }
 
-// graftAny asks some connected peer that says it holds what comes next (§9.2).
+// graftAny asks a connected peer for what comes next (§9.2): one that says it holds that, or
+// else one that is further: it may know that nothing of it was meant for us.
 func (m *Machine) graftAny(l *log) bool {
-	for _, q := range m.peerList {
-		if q.active != nil && q.isSource(l) {
-			l.asked, l.askedAt = q, l.have
-			m.timers.set(&l.patience, m.now+m.cfg.BlockTimeout)
-			m.askFor(q.active, l)
-			return true
+	for _, able := range []func(*peer, *log) bool{(*peer).isSource, (*peer).mayKnow} {
+		for _, q := range m.peerList {
+			if q.active != nil && able(q, l) {
+				l.asked, l.askedAt = q, l.have
+				m.timers.set(&l.patience, m.now+m.cfg.BlockTimeout)
+				m.askFor(q.active, l)
+				return true
+			}
 		}
 	}
 	return false
@@ -151,7 +164,14 @@ func (m *Machine) graftAll(l *log) {
 // isSource says whether the peer's last vector shows that it can give have + 1.
 func (q *peer) isSource(l *log) bool {
 	r := q.remote[l.id]
-	return r != nil && r.base <= l.have && r.have > l.have
+	return r != nil && r.base <= l.have && q.mayKnow(l)
+}
+
+// mayKnow says whether the peer is further than we are, and has not said already that it
+// can't help.
+func (q *peer) mayKnow(l *log) bool {
+	r := q.remote[l.id]
+	return r != nil && r.have > l.have && q.cursors[l].denied <= l.have
 }
 
 // continues says whether a frame that begins after prev can be taken (§6.2). A run that
@@ -173,7 +193,7 @@ func (m *Machine) continues(p *path, run *runIn, prev uint64) bool {
 // catchUp asks the next peer that is ahead, once the one asked before has given
 // what it had.
 func (m *Machine) catchUp(l *log) {
-	if !l.behind || l.asked != nil && l.asked.isSource(l) {
+	if !l.behind || l.asked != nil && l.asked.mayKnow(l) {
 		return
 	}
 	l.asked = nil
@@ -192,9 +212,7 @@ func (m *Machine) impatient(l *log) {
 		m.timers.set(&l.patience, m.now+m.cfg.BlockTimeout)
 		return
 	}
-	if r := l.asked.remote[l.id]; r != nil {
-		r.base = max(r.base, l.have+1)
-	}
+	l.asked.cursors[l].denied = l.have + 1
 	l.asked = nil
 	m.graftAll(l)
 }
@@ -237,7 +255,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 	if age > m.cfg.maxAge() {
 		return m.handleLoss(now, p, run, b.First, b.Last(), ReasonExpired)
 	}
-	m.pass(now, l, b.First-1)
+	m.pass(now, l, b.First-1, run.judged)
 	l.source = q
 	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), age: age, came: now, pending: 1})
 	m.knows(q, l, b.Last())
@@ -254,12 +272,13 @@ func (m *Machine) knows(q *peer, l *log, pos uint64) {
 	q.cursors[l].passes(pos)
 }
 
-// pass steps over positions that were not meant for us, up to pos.
-func (m *Machine) pass(now time.Duration, l *log, pos uint64) {
+// pass steps over positions that were not meant for us, up to pos. Known is the records of
+// ours under which that was judged.
+func (m *Machine) pass(now time.Duration, l *log, pos, known uint64) {
 	if pos <= l.have {
 		return
 	}
-	m.judge(l, l.pushSkip(pos, now))
+	m.judge(l, l.pushSkip(pos, known, now))
 	m.advanceDone(now, l)
 }
 
@@ -275,12 +294,16 @@ func (m *Machine) handleSkip(now time.Duration, p *path, run *runIn, r *reader) 
 	if upto > run.log.have && !m.continues(p, run, prev) {
 		return nil
 	}
-	m.knows(p.peer, run.log, upto)
-	m.pass(now, run.log, upto)
-	m.settle(now, run.log)
-	m.markSoon(now, p, run.log)
-	m.catchUp(run.log)
+	m.stepOver(now, p, run.log, upto, run.judged)
 	return nil
+}
+
+func (m *Machine) stepOver(now time.Duration, p *path, l *log, upto, known uint64) {
+	m.knows(p.peer, l, upto)
+	m.pass(now, l, upto, known)
+	m.settle(now, l)
+	m.markSoon(now, p, l)
+	m.catchUp(l)
 }
 
 // handleAbsent learns that the peer can't give a range. If another can, it is asked;
@@ -298,17 +321,20 @@ func (m *Machine) handleAbsent(now time.Duration, p *path, run *runIn, r *reader
 	if last <= run.log.have || !m.continues(p, run, prev) {
 		return nil
 	}
+	if reason == reasonUnjudged && run.log.learnt == p.info.ID {
+		// It was judged before our interest was confirmed: nothing of it is owed to us.
+		m.stepOver(now, p, run.log, last, 0)
+		return nil
+	}
 	return m.handleLoss(now, p, run, first, last, reason)
 }
 
 func (m *Machine) handleLoss(now time.Duration, p *path, run *runIn, first, last uint64, reason Reason) error {
 	l := run.log
 	if first-1 > l.have {
-		m.pass(now, l, first-1)
+		m.pass(now, l, first-1, run.judged)
 	}
-	if rem := p.peer.remote[l.id]; rem != nil {
-		rem.base = max(rem.base, last)
-	}
+	p.peer.cursors[l].denied = l.have + 1
 	if l.asked == p.peer {
 		l.asked = nil
 	}

@@ -40,8 +40,10 @@ type record struct {
 	neighbours []uuid.UUID
 	patterns   []string // what it wants: first the live ones, then what it owes others
 	live       int      // how many of them its own subscriptions have
+	begun      uint64   // the lanes in which it has emitted, a bit each
 
-	stamp    uint64 // orders what was stored here
+	stamp    uint64  // orders what was stored here
+	prior    *record // the version before a peer that comes up brought newer ones
 	set      *topic.Set[struct{}]
 	parent   *peer          // who brought this version first: it gets our echo
 	awaiting map[*peer]bool // who has not answered it yet
@@ -52,6 +54,7 @@ type record struct {
 
 func (r *record) append(b []byte) []byte {
 	b = r.version.append(b)
+	b = binary.AppendUvarint(b, r.begun)
 	b = appendText(b, r.name)
 	b = binary.AppendUvarint(b, uint64(len(r.neighbours)))
 	for _, id := range r.neighbours {
@@ -68,7 +71,7 @@ func (r *record) append(b []byte) []byte {
 
 func parseRecord(body []byte) (*record, error) {
 	r := reader{b: body}
-	rec := &record{version: r.recordVersion(), name: r.text(maxName)}
+	rec := &record{version: r.recordVersion(), begun: r.uvarint(), name: r.text(maxName)}
 	for range r.count(16, maxNeighbours) {
 		rec.neighbours = append(rec.neighbours, r.id())
 	}
@@ -131,7 +134,9 @@ func (m *Machine) refreshSelf(now time.Duration) {
 	patterns := brief(m.patterns)
 	live := len(patterns)
 	patterns = append(patterns, brief(owed)...)
-	if slices.Equal(neighbours, m.self.neighbours) && slices.Equal(patterns, m.self.patterns) && live == m.self.live {
+	begun := m.begun()
+	defer m.list()
+	if begun == m.self.begun && slices.Equal(neighbours, m.self.neighbours) && slices.Equal(patterns, m.self.patterns) && live == m.self.live {
 		if m.self.sought = m.patternsVersion; m.self.awaiting == nil {
 			m.confirm()
 		}
@@ -139,7 +144,7 @@ func (m *Machine) refreshSelf(now time.Duration) {
 	}
 	v := m.self.version
 	v.version++
-	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns, live: live, sought: m.patternsVersion})
+	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns, live: live, begun: begun, sought: m.patternsVersion})
 	m.flood(now, m.self, nil)
 }
 
@@ -168,6 +173,7 @@ func (m *Machine) storeRecord(rec *record) {
 	m.records[id] = rec
 	m.stored++
 	rec.stamp = m.stored
+	m.meet(rec)
 	if id == m.cfg.ID {
 		m.self = rec
 	}
@@ -262,7 +268,14 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 		m.echo(p, rec.version)
 		return nil
 	case old == nil || rec.version.newer(old.version):
+		if p.peer.active != nil && !slices.Contains(m.self.neighbours, p.peer.id) {
+			m.refreshSelf(now) // who hears of the record has to know which way it came
+		}
 		m.storeRecord(rec)
+		if old != nil && p.peer.active == nil {
+			rec.prior = old.before(p)
+		}
+		m.outgrow(rec, p.peer)
 		m.flood(now, rec, p.peer)
 		m.interestChanged(now)
 		m.introduceLogs(id)

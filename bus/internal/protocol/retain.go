@@ -100,6 +100,8 @@ func (m *Machine) evict(l *log, reason Reason) {
 		case m.owes(c, e):
 			c.addLost(span{e.first, e.last, reason})
 			missed = true
+		case c.next < e.last:
+			c.judge(e.last, m.judgedWhen(e))
 		}
 	}
 	if missed {
@@ -151,6 +153,7 @@ func (m *Machine) forgetLog(l *log) {
 	delete(m.logs, l.id)
 	m.logList = slices.DeleteFunc(m.logList, func(x *log) bool { return x == l })
 	m.pool += l.grant
+	m.outlive(l.id)
 	m.timers.stop(&l.expiry)
 	m.timers.stop(&l.stall)
 	m.timers.stop(&l.patience)

@@ -16,7 +16,7 @@ func (m *Machine) judge(l *log, e *entry) {
 			continue
 		}
 		if c.next == e.first-1 && c.next >= l.base && !m.owes(c, e) {
-			c.next = e.last
+			m.passOver(c, e)
 			m.tellSkipLater(c)
 			continue
 		}
@@ -30,7 +30,7 @@ func (m *Machine) owes(c *cursor, e *entry) bool {
 	case entryBatch:
 		return m.wants(c.peer, e.batch)
 	case entrySkip:
-		return e.last <= c.joined
+		return e.known < c.peer.listed && !m.novice(c)
 	}
 	return true
 }
@@ -56,8 +56,11 @@ func (c *cursor) has() bool {
 	if c.next < l.have {
 		return c.unacked < c.window() || c.next < l.base
 	}
-	return c.flushSkip && c.prev < c.next || c.opens || c.owesFin()
+	return c.flushSkip && c.prev < c.skipped() || c.opens || c.owesFin()
 }
+
+// skipped is how far a skip can be told: a peer may be further than this node.
+func (c *cursor) skipped() uint64 { return min(c.next, c.log.have) }
 
 // owesFin says whether the peer knows the log and not yet that it has ended.
 func (c *cursor) owesFin() bool {
@@ -122,35 +125,35 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 		dst = appendFrame(dst, frameOpen, []byte{c.log.id.Lane})
 	}
 	if s, ok := c.nextLost(); ok && s.first <= c.log.base {
-		dst = m.start(p, c, dst)
+		c.freed(s.first - 1)
 		return m.absent(p, c, s, dst), nil
 	}
 	if c.next < c.log.base {
-		c.next = c.log.base // the rest was skipped, or is there
+		c.freed(c.log.base)
 	}
 	for e := c.log.at(c.next); e != nil; e = c.log.at(c.next) {
 		if !m.owes(c, e) {
-			c.next = e.last
+			m.passOver(c, e)
 			continue
 		}
 		if e.kind != entryBatch {
 			reason := e.reason
 			if e.kind == entrySkip {
-				reason = ReasonGone
+				reason = reasonUnjudged
 			}
-			return m.absent(p, c, span{max(e.first, c.next+1), e.last, reason}, m.start(p, c, dst)), nil
+			return m.absent(p, c, span{max(e.first, c.next+1), e.last, reason}, dst), nil
 		}
 		if max(len(e.batch.Bytes()), e.batch.RawSize) > p.theirs.maxBatch {
-			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, m.start(p, c, dst)), nil
+			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, dst), nil
 		}
 		if c.unacked >= c.window() {
 			return dst, nil
 		}
-		return m.batch(now, p, c, e, m.start(p, c, dst))
+		return m.batch(now, p, c, e, dst)
 	}
-	if c.prev < c.next && (c.flushSkip || c.owesFin()) {
+	if c.prev < c.skipped() && (c.flushSkip || c.owesFin()) {
 		c.flushSkip = false
-		return m.skip(p, c, m.start(p, c, dst)), nil
+		return m.skip(p, c, dst), nil
 	}
 	if c.owesFin() {
 		c.toldFin = true
@@ -159,7 +162,7 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 		m.scratch = binary.AppendUvarint(m.scratch, c.log.last)
 		return appendFrame(dst, frameFin, m.scratch), nil
 	}
-	if c.prev < c.next {
+	if c.prev < c.skipped() {
 		m.tellSkipLater(c)
 	}
 	if c.opens {
@@ -188,6 +191,10 @@ func (m *Machine) start(p *path, c *cursor, dst []byte) []byte {
 }
 
 func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []byte) ([]byte, *codec.Batch) {
+	if m.unjudged(c, e.first-1) {
+		return m.absent(p, c, span{c.prev + 1, e.first - 1, reasonUnjudged}, dst), nil
+	}
+	dst = m.judged(p, c, e.first-1, m.start(p, c, dst))
 	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
 	b = binary.AppendUvarint(b, c.prev)
 	b = binary.AppendUvarint(b, agedMillis(e.ageAt(now)))
@@ -202,15 +209,27 @@ func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []b
 }
 
 func (m *Machine) skip(p *path, c *cursor, dst []byte) []byte {
+	upto := c.skipped()
+	if m.unjudged(c, upto) {
+		return m.absent(p, c, span{c.prev + 1, upto, reasonUnjudged}, dst)
+	}
+	if c.prev == upto { // a newcomer begins here
+		return m.start(p, c, dst)
+	}
+	dst = m.judged(p, c, upto, m.start(p, c, dst))
 	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
 	b = binary.AppendUvarint(b, c.prev)
-	b = binary.AppendUvarint(b, c.next)
+	b = binary.AppendUvarint(b, upto)
 	m.scratch = b
-	c.prev = c.next
+	c.prev = upto
 	return appendFrame(dst, frameSkip, b)
 }
 
 func (m *Machine) absent(p *path, c *cursor, s span, dst []byte) []byte {
+	if m.unjudged(c, s.first-1) {
+		s = span{c.prev + 1, s.first - 1, reasonUnjudged} // first what comes before it
+	}
+	dst = m.judged(p, c, s.first-1, m.start(p, c, dst))
 	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
 	b = binary.AppendUvarint(b, c.prev)
 	b = binary.AppendUvarint(b, s.first)
@@ -235,7 +254,7 @@ func (m *Machine) tellSkipLater(c *cursor) {
 
 func (m *Machine) flushSkips(p *path) {
 	for _, l := range m.logList {
-		if c := p.peer.cursors[l]; c != nil && c.prev < c.next && c.next <= l.have {
+		if c := p.peer.cursors[l]; c != nil && c.prev < c.skipped() {
 			c.flushSkip = true
 			m.enqueue(c)
 		}

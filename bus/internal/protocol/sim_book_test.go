@@ -19,7 +19,8 @@ type book struct {
 
 type bookLog struct {
 	batches []*codec.Batch
-	met     []map[*simNode]bool // whose interest the origin had come to know when it emitted each
+	met     []map[*simNode]bool // whom the origin had come to know when it emitted each
+	wanted  []map[*simNode]bool // whose interest for a while it knew of
 	dead    bool                // its origin was killed
 }
 
@@ -142,7 +143,7 @@ func (w *world) checkLog(n *simNode, id codec.LogID) {
 	truth := w.book.logs[id]
 	r := n.inbox.log(id)
 	for i, b := range truth.batches {
-		if !truth.met[i][n] || !matches(n.patterns, b) || !r.missing(b) {
+		if !truth.met[i][n] || !matches(n.patterns, b) && !truth.wanted[i][n] || !r.missing(b) {
 			continue
 		}
 		var begin, have uint64
@@ -152,8 +153,8 @@ func (w *world) checkLog(n *simNode, id codec.LogID) {
 		switch {
 		case truth.dead && b.First > r.at: // its end died with the origin
 		case n.handledBefore(b): // by an earlier run
-		case b.First <= begin && len(n.before) == 0: // a newcomer starts at the head
-		case w.killed() > 1: // whoever knew what it is owed may be gone
+		case len(n.before) > 0 && w.killed() > 1: // who knew what the run before it had done may be gone
+		case len(n.before) > 0 && w.moved && b.First <= begin: // it met one first who did not know it
 		default:
 			w.failf("%s: %d–%d of %v was neither delivered nor reported; its log is %d–%d", n, b.First, b.Last(), id, begin, have)
 		}

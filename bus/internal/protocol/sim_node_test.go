@@ -19,16 +19,18 @@ type simNode struct {
 	m    *Machine // of the current run; nil while the node is down
 	ends map[PathID]*simEnd
 
-	builders  []*codec.Builder
-	patterns  []string // wanted from the beginning on
-	extra     []string // wanted for a while
-	consumers int      // local consumers of what matches
-	work      func() time.Duration
-	heldUp    bool      // consumers do nothing
-	todo      []handled // what they hold
-	told      map[teller]remote
-	wakeAt    time.Duration
-	pumping   bool
+	builders   []*codec.Builder
+	patterns   []string            // wanted from the beginning on
+	extra      []string            // wanted for a while
+	extraAfter uint64              // the version of its record before that
+	owed       []map[*simNode]bool // batches that it is to get for as long as it wants them
+	consumers  int                 // local consumers of what matches
+	work       func() time.Duration
+	heldUp     bool      // consumers do nothing
+	todo       []handled // what they hold
+	told       map[teller]remote
+	wakeAt     time.Duration
+	pumping    bool
 
 	met     map[*simNode]bool
 	inbox   *inbox
@@ -92,6 +94,15 @@ func (n *simNode) kill() {
 		e.hangUp(CodeTimeout, "killed")
 	}
 	n.before = append(n.before, n.inbox)
+	n.letOff()
+}
+
+// letOff strikes the node from the batches that it wanted only for a while.
+func (n *simNode) letOff() {
+	for _, who := range n.owed {
+		delete(who, n)
+	}
+	n.owed = nil
 }
 
 func (n *simNode) log(lane int) codec.LogID {
@@ -99,7 +110,8 @@ func (n *simNode) log(lane int) codec.LogID {
 }
 
 func (n *simNode) setExtra(patterns ...string) uint64 {
-	n.extra = patterns
+	n.extra, n.extraAfter = patterns, n.m.self.version.version
+	n.letOff()
 	v := n.m.SetPatterns(n.w.now, append(append([]string(nil), n.patterns...), patterns...))
 	n.pump()
 	return v
@@ -117,21 +129,36 @@ func (n *simNode) emit(lane, payload int, topics ...string) uint64 {
 	l := n.w.book.logs[batch.Log]
 	l.batches = append(l.batches, batch)
 	l.met = append(l.met, n.meet())
+	l.wanted = append(l.wanted, n.wanting(batch))
 	n.w.trace("%s: emits %d–%d of lane %d: %v", n, batch.First, batch.Last(), lane, topics)
 	n.m.Append(n.w.now, batch)
 	n.pump()
 	return batch.Last()
 }
 
-// meet is who the node has heard of in this run.
+// meet is who the node has known how to reach in this run.
 func (n *simNode) meet() map[*simNode]bool {
 	for _, other := range n.w.nodes {
-		if n.m.records[other.id] != nil && !n.met[other] {
+		if n.m.records[other.id] != nil && n.m.isReachable(other.id) && !n.met[other] {
 			n.met = maps.Clone(n.met)
 			n.met[other] = true
 		}
 	}
 	return n.met
+}
+
+// wanting is which of the nodes that want a batch for now the node knows to want it. They no
+// longer have to get it once they want something else.
+func (n *simNode) wanting(b *codec.Batch) map[*simNode]bool {
+	who := map[*simNode]bool{}
+	for _, other := range n.w.nodes {
+		if r := n.m.records[other.id]; r != nil && n.m.isReachable(other.id) && other.m != nil && r.version.epoch == other.cfg.Epoch &&
+			r.version.version > other.extraAfter && matches(other.extra, b) {
+			who[other] = true
+			other.owed = append(other.owed, who)
+		}
+	}
+	return who
 }
 
 // full says whether an emitter would have to wait, and begins to.

@@ -22,6 +22,7 @@ type world struct {
 	book   *book
 	lag    func() time.Duration // of a chunk of bytes, drawn anew for each
 	lanes  int
+	moved  bool // links were added
 	lastID uint64
 	frames int      // received by all machines
 	kinds  [256]int // of these, by kind

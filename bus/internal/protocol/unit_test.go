@@ -136,7 +136,7 @@ func TestSetLiveCountsWhatIsLeft(t *testing.T) {
 				}
 				l.push(e)
 			case 2:
-				l.pushSkip(l.have+1, 0)
+				l.pushSkip(l.have+1, 0, 0)
 			case 3:
 				if l.entries.len() > 0 {
 					l.popFront()

@@ -168,10 +168,6 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 		m.emit(Event{Kind: EventDone})
 	}
 	m.enqueue(c)
-	if l.asked == q && !q.isSource(l) && said.have > l.have {
-		l.asked = nil // it let go of what it was asked for
-		m.graftAll(l)
-	}
 	m.catchUp(l)
 	return nil
 }

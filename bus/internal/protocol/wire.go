@@ -26,6 +26,7 @@ const (
 	framePing   byte = 0x0a
 	framePong   byte = 0x0b
 	frameBye    byte = 0x0c
+	frameKnown  byte = 0x0d
 
 	frameOpen   byte = 0x20
 	frameStart  byte = 0x21
@@ -33,6 +34,7 @@ const (
 	frameSkip   byte = 0x23
 	frameAbsent byte = 0x24
 	frameFin    byte = 0x25
+	frameJudged byte = 0x26
 
 	ignorable byte = 0x80
 )
