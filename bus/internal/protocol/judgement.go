@@ -110,20 +110,10 @@ func (m *Machine) list() {
 	}
 }
 
-// novice says whether the peer does not know the log yet. It begins where we say, and what
-// was skipped before is none of its concern.
-func (m *Machine) novice(c *cursor) bool {
-	return c.peer.active != nil && !c.started && c.peer.remote[c.log.id] == nil
-}
-
 // passOver steps over an entry that is not owed to the peer.
 func (m *Machine) passOver(c *cursor, e *entry) {
-	known := m.judgedWhen(e)
 	c.next = e.last
-	c.judge(e.last, known)
-	if e.kind == entrySkip && known < c.peer.listed {
-		c.place(e.last)
-	}
+	c.judge(e.last, m.judgedWhen(e))
 }
 
 // judgedWhen is when an entry that is passed over was judged: a skip when it was made, a
@@ -134,9 +124,6 @@ func (m *Machine) judgedWhen(e *entry) uint64 {
 	}
 	return m.stored
 }
-
-// place moves the beginning of a log for a peer that does not know it yet.
-func (c *cursor) place(pos uint64) { c.next, c.prev, c.floor, c.born = pos, pos, pos, pos }
 
 // judge notes when everything up to a position that was not sent was judged.
 func (c *cursor) judge(upto, known uint64) {
@@ -199,16 +186,9 @@ func (c *cursor) judgedAt(upto uint64) uint64 {
 }
 
 // unjudged says whether something between the last frame and a position was judged without
-// those behind the peer. If the peer does not know the log yet, that begins there.
-func (m *Machine) unjudged(c *cursor, upto uint64) bool {
-	if c.prev >= upto || c.judgedAt(upto) >= c.peer.joined {
-		return false
-	}
-	if m.novice(c) {
-		c.place(upto)
-		return false
-	}
-	return true
+// those behind the peer.
+func (c *cursor) unjudged(upto uint64) bool {
+	return c.prev < upto && c.judgedAt(upto) < c.peer.joined
 }
 
 // judged tells when what is skipped up to a position was judged, if that is not what the

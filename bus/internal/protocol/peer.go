@@ -244,6 +244,9 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 		m.introduce(c)
 		m.enqueue(c)
 		m.markVector(p, l) // what changed while the path came up was told to nobody
+		if l.asked == q {  // that may have been lost with another path
+			m.askFor(p, l)
+		}
 		m.settle(now, l)
 	}
 	p.vectorDue = true
@@ -251,6 +254,9 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 	for _, rec := range m.recordList {
 		if rec.awaiting[q] { // its answer may have been lost with another path
 			m.queueRecord(p, rec)
+		}
+		if !first && rec != m.self && rec.awaiting == nil { // and so may ours
+			m.echo(p, rec.version)
 		}
 	}
 	if first {

@@ -100,12 +100,10 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 			m.emit(Event{Kind: EventRefused, Log: id, Text: "MaxOrigins is reached"})
 			return nil
 		}
-		begin := run.pos
 		if m.knewBefore(id, p) {
-			begin = 0 // whoever could have told us what came first is gone
-		}
-		l = m.newLog(id, begin)
-		if begin == run.pos {
+			l = m.newLog(id, 0) // whoever could have told us what came first may be gone
+		} else {
+			l = m.newLog(id, run.pos)
 			l.learnt = p.info.ID
 		}
 	}
@@ -321,10 +319,13 @@ func (m *Machine) handleAbsent(now time.Duration, p *path, run *runIn, r *reader
 	if last <= run.log.have || !m.continues(p, run, prev) {
 		return nil
 	}
-	if reason == reasonUnjudged && run.log.learnt == p.info.ID {
-		// It was judged before our interest was confirmed: nothing of it is owed to us.
-		m.stepOver(now, p, run.log, last, 0)
-		return nil
+	if reason == reasonUnjudged {
+		if run.log.learnt == p.info.ID {
+			// It was judged before our interest was confirmed: nothing of it is owed to us.
+			m.stepOver(now, p, run.log, last, 0)
+			return nil
+		}
+		reason = ReasonGone // for all that we or those behind us can know
 	}
 	return m.handleLoss(now, p, run, first, last, reason)
 }

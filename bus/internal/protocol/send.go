@@ -30,7 +30,7 @@ func (m *Machine) owes(c *cursor, e *entry) bool {
 	case entryBatch:
 		return m.wants(c.peer, e.batch)
 	case entrySkip:
-		return e.known < c.peer.listed && !m.novice(c)
+		return e.known < c.peer.listed
 	}
 	return true
 }
@@ -191,7 +191,7 @@ func (m *Machine) start(p *path, c *cursor, dst []byte) []byte {
 }
 
 func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []byte) ([]byte, *codec.Batch) {
-	if m.unjudged(c, e.first-1) {
+	if c.unjudged(e.first-1) {
 		return m.absent(p, c, span{c.prev + 1, e.first - 1, reasonUnjudged}, dst), nil
 	}
 	dst = m.judged(p, c, e.first-1, m.start(p, c, dst))
@@ -210,11 +210,8 @@ func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []b
 
 func (m *Machine) skip(p *path, c *cursor, dst []byte) []byte {
 	upto := c.skipped()
-	if m.unjudged(c, upto) {
+	if c.unjudged(upto) {
 		return m.absent(p, c, span{c.prev + 1, upto, reasonUnjudged}, dst)
-	}
-	if c.prev == upto { // a newcomer begins here
-		return m.start(p, c, dst)
 	}
 	dst = m.judged(p, c, upto, m.start(p, c, dst))
 	b := binary.AppendUvarint(m.scratch[:0], m.alias(p, c.log))
@@ -226,7 +223,7 @@ func (m *Machine) skip(p *path, c *cursor, dst []byte) []byte {
 }
 
 func (m *Machine) absent(p *path, c *cursor, s span, dst []byte) []byte {
-	if m.unjudged(c, s.first-1) {
+	if c.unjudged(s.first-1) {
 		s = span{c.prev + 1, s.first - 1, reasonUnjudged} // first what comes before it
 	}
 	dst = m.judged(p, c, s.first-1, m.start(p, c, dst))

@@ -189,7 +189,7 @@ func (w *world) settled() (why string) {
 			}
 		}
 		if n.m.Confirmed() != n.m.patternsVersion {
-			return n.name + " is not confirmed"
+			return n.name + " is not confirmed: " + w.awaiting(n)
 		}
 		for lane := range n.cfg.Lanes {
 			if _, done := n.m.DoneAt(uint8(lane), n.m.own[lane].have); !done {
@@ -201,6 +201,20 @@ func (w *world) settled() (why string) {
 		}
 	}
 	return w.interestAgrees()
+}
+
+// awaiting tells who has not answered a node's record, or one on its way back.
+func (w *world) awaiting(n *simNode) (text string) {
+	for _, x := range w.nodes {
+		if x.m == nil || x.m.records[n.id] == nil {
+			continue
+		}
+		r := x.m.records[n.id]
+		for q := range r.awaiting {
+			text += fmt.Sprintf(" %s awaits %s for version %d;", x, q.name, r.version.version)
+		}
+	}
+	return text
 }
 
 // interestAgrees compares what each node believes of the others with what they want.

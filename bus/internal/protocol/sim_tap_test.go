@@ -101,7 +101,11 @@ func (t *tap) heard(e *simEnd, kind byte, body []byte) {
 	}
 	eachVector(&t.theirs, body, func(id codec.LogID, said remote) {
 		k := teller{e.peer.m, id}
-		if old, ok := e.node.told[k]; !ok || said.have >= old.have {
+		old := e.node.told[k]
+		if said.have == old.have { // one of them came over a slower path
+			said.window = max(said.window, old.window)
+		}
+		if said.have >= old.have {
 			e.node.told[k] = said
 		}
 	})
