@@ -14,7 +14,7 @@ func (m *Machine) HandleControl(now time.Duration, id PathID, kind byte, body []
 	if p == nil {
 		return nil // closed meanwhile
 	}
-	p.lastHeard = now
+	m.heardFrom(now, p)
 	if kind == frameHello {
 		return m.handleHello(now, p, body)
 	}
@@ -148,6 +148,9 @@ func (m *Machine) handlePong(p *path, body []byte) error {
 	token := r.uvarint()
 	if err := r.end("pong"); err != nil {
 		return err
+	}
+	if token == probeToken {
+		return nil // it was heard
 	}
 	m.emit(Event{Kind: EventPong, Path: p.info.ID, Token: token})
 	return nil

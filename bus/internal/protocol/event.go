@@ -34,6 +34,8 @@ const (
 	EventPong                      // Path, Token
 	EventRefused                   // Log, Text: a log of another was not taken on
 	EventBye                       // Path, Count: the peer leaves after Count data streams end
+	EventSilent                    // Path, Peer: the peer does not answer on the path
+	EventHeard                     // Path, Peer: it does again
 	EventDone                      // something may have been done at a peer: receipts and Drain look again
 )
 

@@ -30,6 +30,7 @@ type path struct {
 	known   uint64 // the records the peer was told that it has
 	up      bool   // the peer's snapshot is complete
 	crossed bool   // a vector came after that: the peer has ours, too
+	silent  bool   // the peer does not answer on it
 	closing bool
 
 	woken       bool
@@ -48,10 +49,12 @@ type path struct {
 	lastVector  time.Duration
 	lastSent    time.Duration
 	lastHeard   time.Duration
+	lastData    time.Duration
 	vectorTimer timer
 	aliveTimer  timer
 	deadTimer   timer
 	skipTimer   timer
+	probe       probe
 
 	aliases      []codec.LogID // of the peer's vectors
 	nextAlias    uint64        // of ours
@@ -77,11 +80,12 @@ type report struct {
 // AddPath takes on a connection. The dialler greets at once; the other side
 // waits for the hello.
 func (m *Machine) AddPath(now time.Duration, info PathInfo) {
-	p := &path{info: info, began: m.stored, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastVector: now - time.Hour}
+	p := &path{info: info, began: m.stored, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
 	p.vectorTimer.fire = func(time.Duration) { p.vectorDue = true; m.wakeControl(p) }
 	p.aliveTimer.fire = func(now time.Duration) { m.keepAlive(now, p) }
 	p.deadTimer.fire = func(now time.Duration) { m.checkSilence(now, p) }
 	p.skipTimer.fire = func(time.Duration) { m.flushSkips(p) }
+	p.probe.timer.fire = func(now time.Duration) { m.suspect(now, p) }
 	m.paths[info.ID] = p
 	m.timers.set(&p.deadTimer, now+m.cfg.HelloTimeout)
 	m.timers.set(&p.aliveTimer, now+m.aliveInterval(p))
@@ -173,6 +177,11 @@ func (m *Machine) handleReady(now time.Duration, p *path) error {
 	p.up = true
 	m.timers.lower(&p.deadTimer, now+m.cfg.Timeout)
 	m.emit(Event{Kind: EventUp, Path: p.info.ID, Peer: p.peer.id, Text: p.theirs.name})
+	for _, other := range p.peer.paths {
+		if other != p && other.up { // the peer may know that it is lost
+			m.ask(now, other)
+		}
+	}
 	m.choosePath(now, p.peer)
 	// A vector now, even if it is empty, shows the peer that its snapshot arrived.
 	p.vectorDue = true
@@ -200,7 +209,7 @@ func (m *Machine) PathClosed(now time.Duration, id PathID, code Code, reason str
 
 func (m *Machine) dropPath(now time.Duration, p *path, code Code, reason string) {
 	delete(m.paths, p.info.ID)
-	for _, t := range []*timer{&p.vectorTimer, &p.aliveTimer, &p.deadTimer, &p.skipTimer} {
+	for _, t := range []*timer{&p.vectorTimer, &p.aliveTimer, &p.deadTimer, &p.skipTimer, &p.probe.timer} {
 		m.timers.stop(t)
 	}
 	switch q := m.peers[p.info.Peer]; {
@@ -217,6 +226,9 @@ func (m *Machine) dropPath(now time.Duration, p *path, code Code, reason string)
 func (m *Machine) less(a, b *path) bool {
 	if a.up != b.up {
 		return a.up
+	}
+	if a.silent != b.silent {
+		return b.silent
 	}
 	if x, y := m.smallerPref(a), m.smallerPref(b); x != y {
 		return x < y
@@ -271,7 +283,7 @@ func (m *Machine) choosePath(now time.Duration, q *peer) {
 }
 
 func (m *Machine) retireSurplus(q *peer) {
-	if q.active == nil || !q.active.crossed || !m.weAreSmaller(q.active) {
+	if q.active == nil || !q.active.crossed || q.active.probe.open || !m.weAreSmaller(q.active) {
 		return
 	}
 	for _, p := range bytesCopy(q.paths) {
@@ -279,41 +291,6 @@ func (m *Machine) retireSurplus(q *peer) {
 			m.closePath(p, CodeSurplus, "")
 		}
 	}
-}
-
-// aliveInterval lets the peer hear from us three times in what either side takes for silence.
-func (m *Machine) aliveInterval(p *path) time.Duration {
-	timeout := m.cfg.Timeout
-	if p.theirs.timeout > 0 {
-		timeout = min(timeout, p.theirs.timeout)
-	}
-	return max(timeout/3, minAlive)
-}
-
-// keepAlive sends an empty vector when nothing else was sent for a third of Timeout.
-func (m *Machine) keepAlive(now time.Duration, p *path) {
-	due := p.lastSent + m.aliveInterval(p)
-	if due <= now {
-		if p.greeted {
-			p.vectorDue = true
-			m.wakeControl(p)
-		}
-		due = now + m.aliveInterval(p)
-	}
-	m.timers.set(&p.aliveTimer, due)
-}
-
-// checkSilence ends a path whose control stream was silent for Timeout (§5.4).
-func (m *Machine) checkSilence(now time.Duration, p *path) {
-	if !p.up {
-		m.closePath(p, CodeHelloTimeout, fmt.Sprintf("no hello within %v", m.cfg.HelloTimeout))
-		return
-	}
-	if due := p.lastHeard + m.cfg.Timeout; due > now {
-		m.timers.set(&p.deadTimer, due)
-		return
-	}
-	m.closePath(p, CodeTimeout, fmt.Sprintf("silent for %v", m.cfg.Timeout))
 }
 
 // wakeControl tells the owner that PollControl has something.

@@ -18,6 +18,7 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 	if p.peer == nil || lane >= maxLanes {
 		return violation("data before hello")
 	}
+	m.watch(now, p)
 	s := p.in[lane]
 	if s == nil {
 		s = &streamIn{}

@@ -149,7 +149,7 @@ func TestOtherVersionIsRefusedWhateverElseItsHelloHas(t *testing.T) {
 func TestSilenceBeforeAndAfterTheHelloEndsAPath(t *testing.T) {
 	scene(t, func(w *world) {
 		a, b, l := pair(w, simConfig())
-		l.conn.mute = true
+		l.conn.mute, l.down = true, true
 		w.runFor(simConfig().Timeout + time.Second)
 		for _, n := range []*simNode{a, b} {
 			c := n.saw(EventClose)
@@ -161,6 +161,44 @@ func TestSilenceBeforeAndAfterTheHelloEndsAPath(t *testing.T) {
 		closed := c.saw(EventClose)
 		w.expect(len(closed) == 1 && closed[0].Code == CodeHelloTimeout, "closed %+v", closed)
 	})
+}
+
+// What waits does not wait for Timeout: a path that does not answer is raced.
+func TestSilentPathIsRacedWhileSomethingWaits(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, l := pair(w, simConfig())
+		a.emitMany(1, "a.x")
+		w.runFor(time.Second)
+		l.conn.mute = true
+		a.emitMany(3, "a.x")
+		w.runFor(2 * time.Second)
+		b.want(a.log(0), "1-4")
+		w.expect(len(a.saw(EventPeerDown)) == 0, "the peer was given up")
+		w.rest(10 * time.Second)
+	})
+}
+
+// Only one side has noticed that the better path is dead: the other must not close the path that
+// replaces it for being surplus.
+func TestDeadPathDoesNotShutOutALiveOne(t *testing.T) {
+	for _, late := range []int{0, 1} {
+		scene(t, func(w *world) {
+			a, b := w.addNode(simConfig()), w.addNode(simConfig(), ">")
+			join := func(nonce uint64, pref uint8) *simConn {
+				c := w.connect(a, b, 9, nonce)
+				c.ends[0].info.Pref, c.ends[1].info.Pref = pref, pref
+				return c
+			}
+			better := join(1, 0)
+			w.runFor(time.Second)
+			better.mute = true
+			better.ends[1-late].lost(CodeTimeout, "noticed early")
+			a.emitMany(2, "a.x")
+			join(2, 1)
+			w.runFor(1200 * time.Millisecond)
+			b.want(a.log(0), "1-2")
+		})
+	}
 }
 
 // At MaxOrigins a new origin is refused and said so; the others are not touched.

@@ -191,7 +191,7 @@ func (m *Machine) start(p *path, c *cursor, dst []byte) []byte {
 }
 
 func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []byte) ([]byte, *codec.Batch) {
-	if c.unjudged(e.first-1) {
+	if c.unjudged(e.first - 1) {
 		return m.absent(p, c, span{c.prev + 1, e.first - 1, reasonUnjudged}, dst), nil
 	}
 	dst = m.judged(p, c, e.first-1, m.start(p, c, dst))
@@ -204,6 +204,7 @@ func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []b
 	dst = append(dst, b...)
 	c.sent(e)
 	c.flushSkip = false
+	m.watch(now, p)
 	c.peer.sent.add(e.batch)
 	return dst, e.batch
 }
@@ -223,7 +224,7 @@ func (m *Machine) skip(p *path, c *cursor, dst []byte) []byte {
 }
 
 func (m *Machine) absent(p *path, c *cursor, s span, dst []byte) []byte {
-	if c.unjudged(s.first-1) {
+	if c.unjudged(s.first - 1) {
 		s = span{c.prev + 1, s.first - 1, reasonUnjudged} // first what comes before it
 	}
 	dst = m.judged(p, c, s.first-1, m.start(p, c, dst))

@@ -223,7 +223,13 @@ func (n *simNode) act(e Event) *simPipe {
 		if end := n.ends[e.Path]; end != nil {
 			end.shut(e.Code, e.Text)
 		}
-	case EventRoom, EventDone, EventInterest, EventPong:
+	case EventSilent:
+		for _, l := range w.links {
+			if l.from == n && l.conn != nil && l.conn.ends[0].info.ID == e.Path {
+				l.race(l.conn, 60)
+			}
+		}
+	case EventRoom, EventDone, EventInterest, EventPong, EventHeard:
 	default:
 		w.trace("%s: event %d of path %d, peer %x: %s", n, e.Kind, e.Path, e.Peer[15:], e.Text)
 		n.events = append(n.events, e)
@@ -371,6 +377,22 @@ func (n *simNode) unlink(e *simEnd, code Code) {
 			l.redial(n.w.between(10*time.Millisecond, 1500*time.Millisecond))
 		}
 	}
+}
+
+// race dials beside a connection that went silent.
+func (l *simLink) race(conn *simConn, attempts int) {
+	l.w.after(l.w.between(100*time.Millisecond, 200*time.Millisecond), func() {
+		e := conn.ends[0]
+		switch {
+		case l.conn != conn || l.from.m != e.m || e.m.paths[e.info.ID] == nil || !e.m.paths[e.info.ID].silent:
+		case !l.down && l.to.m != nil:
+			l.w.trace("%s: races path %d", l.from, e.info.ID)
+			l.nonce++
+			l.conn = l.w.connect(l.from, l.to, l.id, l.nonce)
+		case attempts > 0:
+			l.race(conn, attempts-1)
+		}
+	})
 }
 
 // watch waits until the other path, which made this one surplus, is gone.
