@@ -161,6 +161,10 @@ func (e *engine) handle(ev protocol.Event, t *todo) {
 			p.pong(ev.Token)
 			e.wakeWaiters()
 		}
+	case protocol.EventSilent, protocol.EventHeard:
+		if p := e.paths[ev.Path]; p != nil {
+			p.hush(ev.Kind == protocol.EventSilent, t)
+		}
 	case protocol.EventBye:
 		if p := e.paths[ev.Path]; p != nil {
 			p.byeStreams = ev.Count

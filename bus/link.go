@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,9 +44,11 @@ type Link struct {
 	ended     chan struct{}
 
 	mu    sync.Mutex
-	path  *path
-	state chan struct{} // closed and replaced when path or err changes
+	paths []*path       // that run, the newest last
+	state chan struct{} // closed and replaced when paths or err changes
 	err   error         // why the link gave up
+
+	look signal // that a path fell silent, or was heard again
 }
 
 // Connect begins to connect to a URL: scheme://host:port (scheme:///path, where the transport has paths), or host:port
@@ -58,7 +61,7 @@ func (n *Node) Connect(rawURL string) (*Link, error) {
 		return nil, err
 	}
 	l := &Link{node: n, url: rawURL, transport: transport, pref: pref, addr: addr, want: want,
-		ended: make(chan struct{}), state: make(chan struct{})}
+		ended: make(chan struct{}), state: make(chan struct{}), look: newSignal()}
 	l.ctx, l.cancel = context.WithCancelCause(n.ctx)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -117,18 +120,19 @@ func (l *Link) URL() string { return l.url }
 func (l *Link) Ready(ctx context.Context) (*Peer, error) {
 	for {
 		l.mu.Lock()
-		p, state, err := l.path, l.state, l.err
+		paths, state, err := slices.Clone(l.paths), l.state, l.err
 		l.mu.Unlock()
 		if err != nil {
 			return nil, err
 		}
-		var up chan struct{}
-		if p != nil {
-			up = p.up
+		var up chan struct{} // of the newest
+		for _, p := range paths {
+			if up = p.up; p.wasUp() {
+				return &Peer{l.node, p.conn.Peer()}, nil
+			}
 		}
 		select {
 		case <-up:
-			return &Peer{l.node, p.conn.Peer()}, nil
 		case <-state:
 		case <-l.ended:
 			l.mu.Lock()
@@ -147,19 +151,22 @@ func (l *Link) Ready(ctx context.Context) (*Peer, error) {
 // the node's buffers keep, should it come back.
 func (l *Link) Close() error {
 	l.mu.Lock()
-	p := l.path
+	paths := slices.Clone(l.paths)
 	l.mu.Unlock()
-	if p != nil {
-		p.leave()
+	var left sync.WaitGroup
+	for _, p := range paths {
+		left.Go(p.leave)
 	}
+	left.Wait()
 	l.cancel(ErrClosed)
 	<-l.ended
 	return nil
 }
 
-func (l *Link) set(p *path, err error) {
+// change changes paths or err.
+func (l *Link) change(do func()) {
 	l.mu.Lock()
-	l.path, l.err = p, err
+	do()
 	close(l.state)
 	l.state = make(chan struct{})
 	l.mu.Unlock()
@@ -180,7 +187,7 @@ func (l *Link) run() {
 		up := false
 		if err == nil {
 			took = time.Since(began)
-			up, err = l.follow(conn)
+			up, err = l.follow(conn, took)
 		}
 		if l.ctx.Err() != nil {
 			return
@@ -216,26 +223,14 @@ func (l *Link) dial(eager bool, took time.Duration) (Conn, error) {
 	if !eager {
 		return l.transport.Dial(l.ctx, l.addr, l.want)
 	}
-	patience := max(eagerPatience, 4*took)
-	ctx, cancel := context.WithTimeoutCause(l.ctx, patience, fmt.Errorf("bus: no answer from %s within %v", l.addr, patience))
-	defer cancel()
-	return l.transport.Dial(ctx, l.addr, l.want)
+	return l.try(l.ctx, max(eagerPatience, 4*took))
 }
 
-// follow runs a connection to its end; up says whether it was accepted.
-func (l *Link) follow(conn Conn) (up bool, err error) {
-	p := newPath(l.node, conn, l, l.pref)
-	stop := context.AfterFunc(l.ctx, func() { p.cancel(context.Cause(l.ctx)) })
-	defer stop()
-	l.set(p, nil)
-	err = p.run()
-	l.set(nil, nil)
-	select {
-	case <-p.up:
-		up = true
-	default:
-	}
-	return up, err
+// try makes an attempt that is given up after a while.
+func (l *Link) try(ctx context.Context, patience time.Duration) (Conn, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("bus: no answer from %s within %v", l.addr, patience))
+	defer cancel()
+	return l.transport.Dial(ctx, l.addr, l.want)
 }
 
 // pause waits before the next attempt, and at least some seconds after a refusal. It returns
@@ -246,7 +241,7 @@ func (l *Link) pause(wait time.Duration, err error) bool {
 		switch peer.Code {
 		case CloseSuperseded:
 			l.node.log.Error("link ends: a newer run of this node id is connected", "url", l.url)
-			l.set(nil, err)
+			l.change(func() { l.err = err })
 			return false
 		case CloseSurplus:
 			if l.connected(peer.Peer) {

@@ -48,6 +48,7 @@ type path struct {
 	pings      map[uint64]chan<- struct{}
 	lastPing   uint64
 	isUp       bool
+	silent     bool // the peer does not answer on it
 }
 
 func newPath(n *Node, conn Conn, link *Link, pref uint8) *path {
