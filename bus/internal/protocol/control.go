@@ -14,7 +14,7 @@ func (m *Machine) HandleControl(now time.Duration, id PathID, kind byte, body []
 	if p == nil {
 		return nil // closed meanwhile
 	}
-	m.heardFrom(now, p)
+	p.lastHeard = now
 	if kind == frameHello {
 		return m.handleHello(now, p, body)
 	}
@@ -150,7 +150,8 @@ func (m *Machine) handlePong(p *path, body []byte) error {
 		return err
 	}
 	if token == probeToken {
-		return nil // it was heard
+		m.probed(p)
+		return nil
 	}
 	m.emit(Event{Kind: EventPong, Path: p.info.ID, Token: token})
 	return nil

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A path is silent when nothing comes on its control stream although something has to: an
-// answer to what was sent, or to a probe. That is found out long before Timeout, which is for
+// A path is silent when a probe on its control stream is not answered in time. A probe is sent when an
+// acknowledgement is due, or something else to be heard. That is found out long before Timeout, which is for
 // giving a path up; a silent one is kept, ranks below those that answer, and is one to race
 // with a fresh connection (§5.4).
 
@@ -123,18 +123,18 @@ func (q *peer) waits(p *path) bool {
 	return false
 }
 
-// heardFrom notes that a control frame came: whatever it is, the peer is there.
-func (m *Machine) heardFrom(now time.Duration, p *path) {
-	p.lastHeard = now
+// probed notes that a probe was answered. Nothing else will do: what comes shows that the peer
+// is heard, and not that it hears.
+func (m *Machine) probed(p *path) {
 	if !p.probe.open {
 		return
 	}
 	p.probe.open = false
-	p.probe.lag = max(p.probe.lag, now-p.probe.sentAt)
-	m.timers.set(&p.probe.timer, now+m.patience(p))
+	p.probe.lag = max(p.probe.lag, m.now-p.probe.sentAt)
+	m.timers.set(&p.probe.timer, m.now+m.patience(p))
 	if p.silent {
 		p.silent = false
 		m.emit(Event{Kind: EventHeard, Path: p.info.ID, Peer: p.info.Peer})
 	}
-	m.choosePath(now, p.peer)
+	m.choosePath(m.now, p.peer)
 }
