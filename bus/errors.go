@@ -78,12 +78,15 @@ func (r Reason) String() string {
 type GapError struct {
 	Origin   Origin
 	Lane     uint8
-	From, To uint64    // sequence numbers, both included
+	From, To uint64    // sequence numbers, both included; To is 0 if nobody knows where it ends (ReasonUnfinished)
 	Receiver uuid.UUID // who misses them
 	Reason   Reason
 }
 
 func (e *GapError) Error() string {
+	if e.To == 0 {
+		return fmt.Sprintf("bus: events from %d on of %s (lane %d) may be missing: %s", e.From, e.Origin.Node, e.Lane, e.Reason)
+	}
 	return fmt.Sprintf("bus: events %d to %d of %s (lane %d) are missing: %s", e.From, e.To, e.Origin.Node, e.Lane, e.Reason)
 }
 

@@ -240,6 +240,10 @@ func (l *Link) pause(wait time.Duration, err error) bool {
 	if errors.As(err, &peer) {
 		switch peer.Code {
 		case CloseSuperseded:
+			if l.fresh() { // an earlier run may not be given up yet, and have had a later clock
+				wait = l.refused(err)
+				break
+			}
 			l.node.log.Error("link ends: a newer run of this node id is connected", "url", l.url)
 			l.change(func() { l.err = err })
 			return false
@@ -249,8 +253,7 @@ func (l *Link) pause(wait time.Duration, err error) bool {
 			}
 			// The peer has not noticed yet that the path it prefers is lost.
 		case CloseChannel, CloseVersion, CloseUntrusted, CloseWrongID, CloseFull, CloseSelf, CloseViolation:
-			wait = backoffRefused + rand.N(backoffRefused)
-			l.node.log.Warn("connection refused", "url", l.url, "error", err, "retry", wait.Round(time.Millisecond))
+			wait = l.refused(err)
 		}
 	}
 	l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleBackoff, URL: l.url, Next: time.Now().Add(wait), Err: err})
@@ -262,6 +265,20 @@ func (l *Link) pause(wait time.Duration, err error) bool {
 	case <-l.ctx.Done():
 		return false
 	}
+}
+
+// refused says why the peer does not want the link, and how long to wait.
+func (l *Link) refused(err error) (wait time.Duration) {
+	wait = backoffRefused + rand.N(backoffRefused)
+	l.node.log.Warn("connection refused", "url", l.url, "error", err, "retry", wait.Round(time.Millisecond))
+	return wait
+}
+
+func (l *Link) fresh() bool {
+	e := l.node.engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.m.Fresh()
 }
 
 // awaitLoss waits until the peer, which is connected on a better path, is not connected any more.

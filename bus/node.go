@@ -16,7 +16,6 @@ import (
 type Node struct {
 	cfg          Config
 	log          *slog.Logger
-	epoch        uint64
 	seed         maphash.Seed
 	engine       *engine
 	lanes        []*lane
@@ -54,18 +53,18 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger, seed: maphash.MakeSeed(),
-		epoch:    uint64(time.Now().UnixMicro()),
 		closing:  make(chan struct{}),
 		ended:    make(chan struct{}),
 		links:    make(map[*Link]struct{}),
 		accepted: make(map[*path]struct{}),
 	}
 	n.cfg.Transports = append([]Transport(nil), cfg.Transports...)
-	n.maxDataFrame = n.cfg.protocol(n.epoch).MaxDataFrame()
+	epoch := uint64(time.Now().UnixMicro())
+	n.maxDataFrame = n.cfg.protocol(epoch).MaxDataFrame()
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
-	n.engine = newEngine(n, n.epoch)
+	n.engine = newEngine(n, epoch)
 	for i := range cfg.Lanes {
-		n.lanes = append(n.lanes, newLane(n, uint8(i), n.epoch))
+		n.lanes = append(n.lanes, newLane(n, uint8(i), epoch))
 	}
 	for _, t := range cfg.Transports {
 		if s, ok := t.(TimeoutSetter); ok {
@@ -78,8 +77,13 @@ func New(cfg Config) (*Node, error) {
 // ID is the node's id.
 func (n *Node) ID() uuid.UUID { return n.cfg.ID }
 
-// Origin is this run of the node, as its events carry it.
-func (n *Node) Origin() Origin { return Origin{n.cfg.ID, n.epoch} }
+// Origin is this run of the node, as its events carry it. Its epoch is the time in microseconds; if the clock has
+// gone back since an earlier run, it becomes a higher one with the first connection.
+func (n *Node) Origin() Origin {
+	n.engine.mu.Lock()
+	defer n.engine.mu.Unlock()
+	return Origin{n.cfg.ID, n.engine.m.Epoch()}
+}
 
 // Disconnect ends every link and connection, politely, and keeps the node, its listeners and its
 // buffers: Connect, or a peer that comes back, goes on where it was.

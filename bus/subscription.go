@@ -448,8 +448,8 @@ func (s *Subscription) offerGap(log codec.LogID, gap *GapError) (held bool) {
 	if s.closed || s.handler != nil && s.options.gaps == nil {
 		return false
 	}
-	s.queue.push(&item{log: log, gap: gap, last: gap.To})
-	return true
+	s.queue.push(&item{log: log, gap: gap, last: gap.To, unheld: gap.To == 0})
+	return gap.To > 0
 }
 
 // cutOff gives up every item of a log, and returns where those end that are to be

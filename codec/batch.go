@@ -50,6 +50,24 @@ func (b *Batch) Last() uint64 { return b.First + uint64(b.Count) - 1 }
 // Bytes returns the batch as it is sent, stored and relayed. They must not be changed.
 func (b *Batch) Bytes() []byte { return b.bytes }
 
+// WithEpoch returns the batch as that of another run of its origin, for a batch that no other
+// node has seen.
+func (b *Batch) WithEpoch(epoch uint64) *Batch {
+	log := b.Log
+	log.Epoch = epoch
+	h := batchHeader{log: log, first: b.First, count: b.Count, time: b.Time,
+		compression: b.Compression, rawSize: b.RawSize, topics: b.Topics}
+	for _, t := range b.Topics {
+		h.topicsSize += topicEntrySize(t)
+	}
+	p := append(h.append(make([]byte, 0, h.size()+len(b.body()))), b.body()...)
+	renewed, err := ParseBatch(p, b.RawSize)
+	if err != nil {
+		panic("codec: a batch of our own does not parse: " + err.Error())
+	}
+	return renewed
+}
+
 // body returns the body as it is in the batch, compressed or not.
 func (b *Batch) body() []byte { return b.bytes[b.bodyAt:] }
 

@@ -265,3 +265,19 @@ func TestParseBatchMaxRaw(t *testing.T) {
 	_, err = codec.ParseBatch(b.Bytes(), -1)
 	wantMalformed(t, err, "allowed")
 }
+
+func TestWithEpoch(t *testing.T) {
+	for name, p := range samples() {
+		b, err := codec.ParseBatch(p, 1<<24)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		renewed := b.WithEpoch(b.Log.Epoch + 1<<40)
+		if renewed.Log.Epoch != b.Log.Epoch+1<<40 || renewed.Log.Node != b.Log.Node || renewed.Last() != b.Last() {
+			t.Errorf("%s: became %+v", name, renewed)
+		}
+		if again := renewed.WithEpoch(b.Log.Epoch); !bytes.Equal(again.Bytes(), p) {
+			t.Errorf("%s: is not what it was", name)
+		}
+	}
+}

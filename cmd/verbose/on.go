@@ -71,7 +71,9 @@ func (c *onCommand) print(ctx context.Context, s *streams, node *bus.Node, sub *
 		case ctx.Err() != nil && err != nil:
 			continue // of the closed node
 		case errors.As(err, &gap):
-			missing += gap.To - gap.From + 1
+			if gap.To > 0 {
+				missing += gap.To - gap.From + 1
+			}
 			s.say("missing: %v", gap)
 			continue
 		case err != nil:

@@ -143,6 +143,12 @@ func (m *Machine) wantsTopicAway(q *peer, name string) bool {
 	return q.retained == nil || m.wantsTopic(q, name)
 }
 
+// alive says whether the run of a node that a log belongs to can be reached.
+func (m *Machine) alive(id codec.LogID) bool {
+	r := m.records[id.Node]
+	return r != nil && r.version.epoch == id.Epoch && m.isReachable(id.Node)
+}
+
 // isReachable says whether a node can be reached.
 func (m *Machine) isReachable(id uuid.UUID) bool {
 	if m.reach == nil {

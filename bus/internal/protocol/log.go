@@ -62,8 +62,9 @@ type log struct {
 	askedAt uint64
 	behind  bool // frames of a peer that is ahead were passed over
 
-	finished bool // fin was seen: last is its end
+	fin      bool // the end is known
 	last     uint64
+	finished bool          // and we have everything up to it
 	newest   time.Duration // when the newest entry came
 
 	received int64 // bytes of fresh batches, ever

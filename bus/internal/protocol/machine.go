@@ -26,6 +26,7 @@ type Machine struct {
 	pledges   map[LinkID]*peer
 	paths     map[PathID]*path
 	connected int
+	upped     bool // a path was up: our epoch is known elsewhere
 
 	records    map[uuid.UUID]*record
 	blind      bool // there are more records than we keep: everything counts as wanted
@@ -118,6 +119,9 @@ func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 func (m *Machine) Append(now time.Duration, b *codec.Batch) {
 	m.now = now
 	l := m.own[b.Log.Lane]
+	if b.Log != l.id { // sealed before the epoch was renewed
+		b = b.WithEpoch(l.id.Epoch)
+	}
 	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), came: now})
 	l.done = l.have
 	m.countUnheard(b)
@@ -128,6 +132,38 @@ func (m *Machine) Append(now time.Duration, b *codec.Batch) {
 		m.refreshSoon(now)
 	}
 }
+
+// renew makes this a later run than any that a peer knows of, as long as nobody knows of it
+// yet: the clock that the epoch came from has gone back (§3.2).
+func (m *Machine) renew(epoch uint64) bool {
+	if m.upped || epoch >= epochSlack {
+		return false
+	}
+	m.cfg.Epoch = epoch
+	for _, l := range m.own {
+		delete(m.logs, l.id)
+		l.id.Epoch = epoch
+		m.logs[l.id] = l
+		for i := range l.entries.len() {
+			e := l.entries.at(i)
+			e.batch = e.batch.WithEpoch(epoch)
+			grown := int64(len(e.batch.Bytes())) - e.size
+			e.size += grown
+			l.bytes += grown
+			if e.last > l.live {
+				l.liveBytes += grown
+			}
+		}
+	}
+	m.self.version.epoch = epoch
+	return true
+}
+
+// Epoch is that of this run.
+func (m *Machine) Epoch() uint64 { return m.cfg.Epoch }
+
+// Fresh says whether no path was up yet: nobody knows of this run.
+func (m *Machine) Fresh() bool { return !m.upped }
 
 // Dispatched says to how many local consumers a delivered or missing range
 // went; each of them calls Release when it is done.
@@ -189,11 +225,8 @@ func (m *Machine) Confirmed() uint64 { return m.confirmed }
 func (m *Machine) Finish(now time.Duration) {
 	m.now = now
 	for _, l := range m.own {
-		l.finished, l.last = true, l.have
-		for _, c := range l.cursors {
-			c.flushSkip = true
-			m.enqueue(c)
-		}
+		l.fin, l.last = true, l.have
+		m.finish(l)
 	}
 }
 

@@ -3,6 +3,8 @@ package protocol
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -149,6 +151,17 @@ func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
 	} else if m.connected >= m.cfg.MaxPeers {
 		return &CloseError{CodeFull, fmt.Sprintf("%d peers are connected", m.connected)}
 	}
+	if h.known > m.cfg.Epoch && m.renew(h.known+1) {
+		reason := fmt.Sprintf("going on under epoch %d", m.cfg.Epoch)
+		for _, id := range slices.Sorted(maps.Keys(m.paths)) {
+			if other := m.paths[id]; other != p && other.greeted {
+				m.closePath(other, CodeInternal, reason)
+			}
+		}
+		if p.greeted {
+			return &CloseError{CodeInternal, reason}
+		}
+	}
 	p.theirs = h
 	m.adopt(now, p)
 	if !p.greeted {
@@ -174,7 +187,7 @@ func (m *Machine) handleReady(now time.Duration, p *path) error {
 	if p.up {
 		return violation("a second ready")
 	}
-	p.up = true
+	p.up, m.upped = true, true
 	m.timers.lower(&p.deadTimer, now+m.cfg.Timeout)
 	m.emit(Event{Kind: EventUp, Path: p.info.ID, Peer: p.peer.id, Text: p.theirs.name})
 	for _, other := range p.peer.paths {

@@ -192,6 +192,7 @@ func (m *Machine) continues(p *path, run *runIn, prev uint64) bool {
 // catchUp asks the next peer that is ahead, once the one asked before has given
 // what it had.
 func (m *Machine) catchUp(l *log) {
+	m.finish(l)
 	if !l.behind || l.asked != nil && l.asked.mayKnow(l) {
 		return
 	}
@@ -370,13 +371,21 @@ func (m *Machine) handleFin(p *path, run *runIn, r *reader) error {
 	if last != run.pos {
 		return violation("fin: at %d, the run is at %d", last, run.pos)
 	}
-	l := run.log
-	if !l.finished && last <= l.have {
-		l.finished, l.last = true, l.have
-		for _, c := range l.cursors {
-			c.flushSkip = true
-			m.enqueue(c)
-		}
+	if l := run.log; !l.fin {
+		l.fin, l.last = true, max(last, l.have)
+		m.finish(l)
 	}
 	return nil
+}
+
+// finish ends a log whose end is known, once we have everything up to it.
+func (m *Machine) finish(l *log) {
+	if !l.fin || l.finished || l.have < l.last {
+		return
+	}
+	l.finished = true
+	for _, c := range l.cursors {
+		c.flushSkip = true
+		m.enqueue(c)
+	}
 }

@@ -256,9 +256,49 @@ func TestLogOfADeadOriginIsForgotten(t *testing.T) {
 		w.expect(b.m.logs[old] != nil && c.m.logs[old] != nil, "forgotten at once")
 		w.runFor(40 * time.Second)
 		w.expect(b.m.logs[old] == nil && c.m.logs[old] == nil, "never forgotten")
+		ends := c.saw(EventGap)
+		w.expect(len(ends) == 1 && ends[0].Log == old && ends[0].First == 4 && ends[0].Reason == ReasonUnfinished, "its end: %+v", ends)
 		a.boot()
 		a.emitMany(1, "a.x")
 		w.rest(10 * time.Second)
 		c.want(a.log(0), "1")
+	})
+}
+
+// The node is back, and the log of its earlier run is over all the same.
+func TestLogOfAnEarlierRunIsForgotten(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		a, b, _ := pair(w, cfg)
+		a.emitMany(3, "a.x")
+		w.rest(5 * time.Second)
+		old := a.log(0)
+		a.kill()
+		w.runFor(time.Second)
+		a.boot()
+		a.emitMany(1, "a.x")
+		w.runFor(60 * time.Second)
+		w.expect(b.m.logs[old] == nil && b.m.logs[a.log(0)] != nil, "kept: %v", b.m.logs)
+		w.expect(len(b.saw(EventGap)) == 1, "its end: %+v", b.saw(EventGap))
+	})
+}
+
+// Fin overtakes what comes before it when that has to be asked for.
+func TestFinWaitsForWhatIsMissing(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		a, b, l := pair(w, cfg)
+		a.emitMany(1, "a.x")
+		w.rest(5 * time.Second)
+		l.outage(2 * time.Second)
+		w.runFor(time.Second)
+		a.emitMany(5, "a.x")
+		a.m.Finish(w.now)
+		a.pump()
+		w.rest(20 * time.Second)
+		w.runFor(time.Second)
+		b.want(a.log(0), "1-6")
+		w.expect(b.m.logs[a.log(0)].finished, "not finished")
 	})
 }

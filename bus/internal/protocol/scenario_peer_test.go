@@ -284,3 +284,30 @@ func TestConfirmedMeansThatEveryoneKnows(t *testing.T) {
 		}
 	})
 }
+
+// The clock went back between two runs: the later one finds out, whoever dials, and loses nothing.
+func TestEpochIsRenewedWhenTheClockWentBack(t *testing.T) {
+	for _, dials := range []bool{false, true} {
+		scene(t, func(w *world) {
+			a, b := w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+			if dials {
+				w.link(b, a)
+			} else {
+				w.link(a, b)
+			}
+			b.emitMany(3, "a.x")
+			w.rest(5 * time.Second)
+			first := b.log(0)
+			b.kill()
+			w.runFor(time.Second)
+			b.cfg.Epoch -= 500
+			b.boot()
+			b.emitMany(4, "a.x")
+			w.rest(20 * time.Second)
+			w.expect(b.cfg.Epoch == first.Epoch+1, "epoch %d after %d", b.cfg.Epoch, first.Epoch)
+			a.want(first, "1-3")
+			a.want(b.log(0), "1-4")
+			w.checkComplete()
+		})
+	}
+}

@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/binary"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -178,6 +179,9 @@ func (n *simNode) pump() {
 	}
 	n.pumping = true
 	m := n.m
+	if m.Epoch() != n.cfg.Epoch {
+		n.renewed()
+	}
 	for again := true; again && n.m == m; {
 		again = false
 		var ready []*simPipe
@@ -197,6 +201,24 @@ func (n *simNode) pump() {
 	n.armWake()
 }
 
+// renewed follows the machine when it goes on under another epoch: all that was emitted is of that.
+func (n *simNode) renewed() {
+	n.w.trace("%s: epoch %d becomes %d", n, n.cfg.Epoch, n.m.Epoch())
+	for lane, b := range n.builders {
+		old := n.log(lane)
+		id := codec.LogID{Node: n.id, Epoch: n.m.Epoch(), Lane: uint8(lane)}
+		n.builders[lane] = codec.NewBuilder(id, b.Next())
+		l := n.w.book.logs[old]
+		for i := range l.batches {
+			l.batches[i] = l.batches[i].WithEpoch(id.Epoch)
+		}
+		delete(n.w.book.logs, old)
+		n.w.book.logs[id] = l
+		n.w.book.order[slices.Index(n.w.book.order, old)] = id
+	}
+	n.cfg.Epoch = n.m.Epoch()
+}
+
 // act does what an event asks for; a stream that has something to send is returned.
 func (n *simNode) act(e Event) *simPipe {
 	w := n.w
@@ -214,6 +236,10 @@ func (n *simNode) act(e Event) *simPipe {
 		n.deliver(e)
 	case EventGap:
 		w.trace("%s: gap %d–%d of %v: %d", n, e.First, e.Last, e.Log, e.Reason)
+		if e.Last == 0 { // the log is over, without an end
+			n.events = append(n.events, e)
+			return nil
+		}
 		n.inbox.gap(n, e)
 		n.consume(e)
 	case EventReport:
