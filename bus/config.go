@@ -61,6 +61,9 @@ type Config struct {
 	BufferTimeout time.Duration
 	// Overflow says what happens when connected peers lag behind a full buffer. Default Block.
 	Overflow Overflow
+	// PeerOverflow says it for single peers instead: Block, DropOldest or Disconnect. Where
+	// Overflow is Reject, Emit returns ErrBufferFull for those with Block, too.
+	PeerOverflow map[uuid.UUID]Overflow
 	// BlockTimeout is how long Block waits for a laggard that makes no progress at
 	// all. Default 10 s.
 	BlockTimeout time.Duration
@@ -155,6 +158,11 @@ func (c Config) validate() error {
 			return &ConfigError{p.field, fmt.Sprintf("%v is not from %v to a year", p.value, p.min)}
 		}
 	}
+	for peer, o := range c.PeerOverflow {
+		if o != Block && o != DropOldest && o != Disconnect {
+			return &ConfigError{"PeerOverflow", fmt.Sprintf("%d for %s is not Block, DropOldest or Disconnect", o, peer)}
+		}
+	}
 	for field, text := range map[string]string{"Name": c.Name, "Channel": c.Channel} {
 		if len(text) > 255 || !utf8.ValidString(text) {
 			return &ConfigError{field, "has to be UTF-8 of at most 255 bytes"}
@@ -184,13 +192,28 @@ func (c Config) validateTransports() error {
 	return nil
 }
 
+// blocks says whether an emitter can have to wait for a peer.
+func (c *Config) blocks() bool {
+	waits := func(o Overflow) bool { return o == Block || o == Reject }
+	for _, o := range c.PeerOverflow {
+		if waits(o) {
+			return true
+		}
+	}
+	return waits(c.Overflow)
+}
+
 // protocol is the part of the configuration that the state machine needs.
 func (c Config) protocol(epoch uint64) protocol.Config {
+	peers := make(map[uuid.UUID]protocol.Overflow)
+	for id, o := range c.PeerOverflow {
+		peers[id] = protocol.Overflow(o)
+	}
 	return protocol.Config{
 		ID: c.ID, Epoch: epoch, Name: c.Name, Channel: c.Channel, Lanes: c.Lanes,
 		MaxPeers: c.MaxPeers, MaxOrigins: c.MaxOrigins, MaxBatch: max(c.MaxEvent+batchOverhead, 2*batchTarget),
 		BufferMax: c.BufferMax, BufferBytes: c.BufferBytes, BufferTimeout: c.BufferTimeout,
-		Overflow: protocol.Overflow(c.Overflow), BlockTimeout: c.BlockTimeout, ReceiveBytes: c.ReceiveBytes,
+		Overflow: protocol.Overflow(c.Overflow), PeerOverflow: peers, BlockTimeout: c.BlockTimeout, ReceiveBytes: c.ReceiveBytes,
 		Timeout: c.Timeout, AckInterval: c.AckInterval, HelloTimeout: helloTimeout,
 	}
 }

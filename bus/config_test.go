@@ -32,6 +32,7 @@ func TestConfigIsValidated(t *testing.T) {
 		{"BufferBytes", func(c *bus.Config) { c.BufferBytes = -1 }},
 		{"BufferTimeout", func(c *bus.Config) { c.BufferTimeout = -1 }},
 		{"Overflow", func(c *bus.Config) { c.Overflow = 9 }},
+		{"PeerOverflow", func(c *bus.Config) { c.PeerOverflow = map[uuid.UUID]bus.Overflow{uuid.New(): bus.Reject} }},
 		{"BlockTimeout", func(c *bus.Config) { c.BlockTimeout = -1 }},
 		{"ReceiveBytes", func(c *bus.Config) { c.ReceiveBytes = -1 }},
 		{"Lanes", func(c *bus.Config) { c.Lanes = 65 }},

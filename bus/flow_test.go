@@ -161,6 +161,45 @@ func TestOverflowDisconnect(t *testing.T) {
 	}
 }
 
+// One peer may lag and lose, and the emitter does not wait for it; for the other it does.
+func TestPeerOverflow(t *testing.T) {
+	w := newNetwork(t)
+	slow := w.node("slow", func(c *bus.Config) { c.ReceiveBytes = 1 })
+	fast := w.node("fast")
+	emitter := w.node("emitter", func(c *bus.Config) {
+		c.BufferMax, c.PeerOverflow = 100, map[uuid.UUID]bus.Overflow{slow.ID(): bus.DropOldest}
+	})
+	g := newGate(t)
+	gaps := make(chan *bus.GapError, 100)
+	stuck, err := slow.On("x", g.handle, bus.OnGap(func(_ context.Context, gap *bus.GapError) { gaps <- gap }))
+	must(t, err)
+	in := collect(t, fast, "x")
+	url := w.listen(emitter)
+	w.connect(slow, url)
+	w.connect(fast, url)
+	must(t, stuck.Ready(soon(t)))
+	must(t, emitter.WaitInterest(soon(t), "x"))
+	const count = 20_000
+	for range count {
+		must(t, emitter.EmitBytes(soon(t), "x", make([]byte, 100)))
+	}
+	in.until("every event", func() bool { return len(in.events) == count })
+	g.release()
+	missed := uint64(0)
+	for missed+stuck.Stats().Delivered < count {
+		select {
+		case gap := <-gaps:
+			missed += gap.To - gap.From + 1
+		case <-g.begun:
+		case <-soon(t).Done():
+			t.Fatalf("delivered %d, missed %d of %d", stuck.Stats().Delivered, missed, count)
+		}
+	}
+	if missed == 0 || len(in.gaps) > 0 {
+		t.Errorf("the slow one missed %d, the fast one %v", missed, in.gaps)
+	}
+}
+
 func TestEmitInsideAHandlerDoesNotBlock(t *testing.T) {
 	w := newNetwork(t)
 	a := w.node("a", func(c *bus.Config) { c.BufferMax = 10 })

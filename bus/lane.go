@@ -158,7 +158,7 @@ func (l *lane) fits(d draft, size int) bool {
 // full says whether an event more would be past the bounds that connected peers
 // may make us keep.
 func (l *lane) full() bool {
-	if p := l.node.cfg.Overflow; p == DropOldest || p == Disconnect {
+	if !l.node.cfg.blocks() {
 		return false
 	}
 	return l.heldEvents.Load()+int64(l.sealing+l.builder.Count()) >= int64(l.node.cfg.BufferMax) ||

@@ -47,7 +47,7 @@ func TestVirtualLossyLink(t *testing.T) {
 func TestVirtualNarrowLink(t *testing.T) {
 	overEach(t, func(t *testing.T, w *world, scheme string) {
 		a, b, at := w.pair(scheme, simnet.Conditions{Delay: 20 * ms, Rate: 2_000_000, Queue: 16 << 10}, func(c *bus.Config) {
-			c.Timeout, c.Lanes, c.Compression = 500*ms, 64, codec.Off
+			c.Timeout, c.Lanes, c.Compression = 1500*ms, 64, codec.Off
 		})
 		downs := []func() int{w.counts(a, bus.LifecyclePeerDown), w.counts(b, bus.LifecyclePeerDown)}
 		const topics, count = 200, 5 // 10 MB, which take 40 s

@@ -23,7 +23,8 @@ type Config struct {
 	BufferBytes   int64         // bytes kept per log
 	BufferTimeout time.Duration // age at which a kept batch is dropped, and an absent peer forgotten
 	Overflow      Overflow
-	BlockTimeout  time.Duration // how long Block waits for a laggard that makes no progress
+	PeerOverflow  map[uuid.UUID]Overflow // for these instead; never Reject
+	BlockTimeout  time.Duration          // how long Block waits for a laggard that makes no progress
 
 	ReceiveBytes int64         // shared pool of credit for the logs of others
 	Timeout      time.Duration // silence after which a path is dead

@@ -69,8 +69,11 @@ func (c *cursor) clear() uint64 {
 }
 
 // holds says whether the cursor keeps a log's batches against its owner's
-// wish: only a connected peer that makes progress does.
-func (c *cursor) holds() bool { return c.peer.active != nil && !c.demoted }
+// wish: only a connected peer that makes progress does, and of our own logs only one that we
+// wait for.
+func (c *cursor) holds() bool {
+	return c.peer.active != nil && !c.demoted && (!c.log.own || c.peer.overflow == Block || c.peer.overflow == Reject)
+}
 
 // window is the credit left to the peer's last vector, in bytes.
 func (c *cursor) window() int64 {

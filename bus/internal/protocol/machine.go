@@ -218,8 +218,14 @@ func (m *Machine) SetPatterns(now time.Duration, patterns []string) (version uin
 	return m.patternsVersion
 }
 
-// Confirmed is the version of our patterns that every node reachable has.
-func (m *Machine) Confirmed() uint64 { return m.confirmed }
+// Confirmed is the version of our patterns that every node reachable has; 0 while nodes that just
+// came into reach have not answered.
+func (m *Machine) Confirmed() uint64 {
+	if m.self.awaiting != nil || m.selfTimer.index != 0 {
+		return 0
+	}
+	return m.confirmed
+}
 
 // Finish marks our own logs as ended: receivers learn that nothing follows.
 func (m *Machine) Finish(now time.Duration) {

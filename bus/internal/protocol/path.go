@@ -195,6 +195,7 @@ func (m *Machine) handleReady(now time.Duration, p *path) error {
 			m.ask(now, other)
 		}
 	}
+	m.ask(now, p) // to know how long an answer takes
 	m.choosePath(now, p.peer)
 	// A vector now, even if it is empty, shows the peer that its snapshot arrived.
 	p.vectorDue = true

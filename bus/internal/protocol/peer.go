@@ -14,14 +14,16 @@ import (
 // so do its cursors. A pledge is a peer that has no id yet: what a link is owed
 // before its first connection (§6.4).
 type peer struct {
-	id      uuid.UUID
-	name    string
-	epoch   uint64
-	paths   []*path
-	active  *path // the one that data goes over; nil: disconnected
-	link    LinkID
-	remote  map[codec.LogID]*remote
-	cursors map[*log]*cursor
+	id       uuid.UUID
+	name     string
+	epoch    uint64
+	patience time.Duration // with its answers to probes
+	overflow Overflow      // what happens when it lags behind one of our own logs
+	paths    []*path
+	active   *path // the one that data goes over; nil: disconnected
+	link     LinkID
+	remote   map[codec.LogID]*remote
+	cursors  map[*log]*cursor
 
 	lostAt   time.Duration // when it was disconnected
 	clean    bool          // it left on purpose
@@ -98,7 +100,7 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 	q := m.peers[h.node]
 	if q == nil {
 		m.forgetOldest(now)
-		q = &peer{id: h.node, epoch: h.epoch, remote: make(map[codec.LogID]*remote), cursors: make(map[*log]*cursor)}
+		q = &peer{id: h.node, epoch: h.epoch, overflow: m.overflow(h.node), remote: make(map[codec.LogID]*remote), cursors: make(map[*log]*cursor)}
 		q.forget.fire = func(now time.Duration) { m.forgetPeer(now, q) }
 		m.peers[h.node] = q
 		i, _ := slices.BinarySearchFunc(m.peerList, q, func(a, b *peer) int { return bytes.Compare(a.id[:], b.id[:]) })
@@ -127,6 +129,13 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 	// From here on the silence of the path is measured, not its hello.
 	p.lastHeard = now
 	m.timers.lower(&p.aliveTimer, now+m.aliveInterval(p))
+}
+
+func (m *Machine) overflow(id uuid.UUID) Overflow {
+	if o, ok := m.cfg.PeerOverflow[id]; ok {
+		return o
+	}
+	return m.cfg.Overflow
 }
 
 // forgetOldest makes room for a newcomer: there are never more peers away than there

@@ -209,8 +209,8 @@ func (m *Machine) answered(now time.Duration, rec *record, q *peer) {
 		m.confirm()
 		return
 	}
-	if rec.parent != nil && rec.parent.active != nil {
-		m.echo(rec.parent.active, rec.version)
+	if p := rec.parent.somePath(); p != nil && p.greeted { // it may be part of a snapshot
+		m.echo(p, rec.version)
 	}
 	rec.parent = nil
 }

@@ -58,32 +58,26 @@ func (m *Machine) full(l *log) bool {
 // enforce drops the oldest entries of a log past its bounds, as far as no
 // connected peer or local consumer holds them by right.
 func (m *Machine) enforce(now time.Duration, l *log) {
-	for m.over(l) && l.entries.len() > 1 {
-		e := l.entries.at(0)
-		if e.last > l.live && !m.yields(l, e) {
-			return
+	for m.over(l) && l.entries.len() > 1 && l.entries.at(0).last <= l.live {
+		if !m.cutLoose(l, l.entries.at(0).last) {
+			m.evict(l, ReasonBuffer)
 		}
-		m.evict(l, ReasonBuffer)
 	}
 }
 
-// yields says whether connected peers have to give way to a bound.
-func (m *Machine) yields(l *log, e *entry) bool {
-	if !l.own || l.done < e.last {
+// cutLoose disconnects those who lag behind a position of our own log, if that is how they are to
+// be treated. It looks at the bounds again itself.
+func (m *Machine) cutLoose(l *log, pos uint64) (cut bool) {
+	if !l.own {
 		return false
 	}
-	switch m.cfg.Overflow {
-	case DropOldest:
-		return true
-	case Disconnect:
-		for _, q := range slices.Clone(m.peerList) {
-			if c := q.cursors[l]; q.active != nil && c.clear() < e.last {
-				m.closePath(q.active, CodeTooSlow, "")
-			}
+	for _, q := range slices.Clone(m.peerList) {
+		if c := q.cursors[l]; q.active != nil && q.overflow == Disconnect && c.clear() < pos {
+			m.closePath(q.active, CodeTooSlow, "")
+			cut = true
 		}
-		return true
 	}
-	return false
+	return cut
 }
 
 // evict drops the oldest entry; whoever still wanted it will be told.

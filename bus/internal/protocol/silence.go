@@ -14,8 +14,7 @@ import (
 type probe struct {
 	timer  timer
 	sentAt time.Duration
-	open   bool          // not answered yet
-	lag    time.Duration // the longest that an answer took
+	open   bool // not answered yet
 }
 
 // probeToken tells our probes from the owner's pings.
@@ -60,9 +59,9 @@ func (m *Machine) checkSilence(now time.Duration, p *path) {
 	m.closePath(p, CodeTimeout, fmt.Sprintf("silent for %v", m.cfg.Timeout))
 }
 
-// patience is how long an answer may take: several times as long as one took before.
+// patience is how long an answer may take. Past Timeout, the path is given up anyway.
 func (m *Machine) patience(p *path) time.Duration {
-	return max(min(max(leastPatience, 4*p.probe.lag), m.cfg.Timeout/3), minAlive)
+	return max(leastPatience, min(p.peer.patience, m.cfg.Timeout))
 }
 
 // watch notes that data went over the path, one way or the other: from now on, and for a while,
@@ -91,6 +90,7 @@ func (m *Machine) suspect(now time.Duration, p *path) {
 	case p.probe.open:
 		if !p.silent {
 			p.silent = true
+			p.peer.patience = 2 * m.patience(p) // on a narrow link an answer is late, and the path is not lost
 			m.emit(Event{Kind: EventSilent, Path: p.info.ID, Peer: p.info.Peer})
 			m.choosePath(now, p.peer)
 		}
@@ -123,14 +123,22 @@ func (q *peer) waits(p *path) bool {
 	return false
 }
 
-// probed notes that a probe was answered. Nothing else will do: what comes shows that the peer
-// is heard, and not that it hears.
+// probed notes that a probe was answered.
 func (m *Machine) probed(p *path) {
 	if !p.probe.open {
 		return
 	}
+	p.peer.patience = max(p.peer.patience/2, 4*(m.now-p.probe.sentAt))
+	m.answers(p)
+}
+
+// answers notes that the path is open in both directions: a probe was answered, or what was
+// sent was acknowledged.
+func (m *Machine) answers(p *path) {
+	if !p.probe.open {
+		return
+	}
 	p.probe.open = false
-	p.probe.lag = max(p.probe.lag, m.now-p.probe.sentAt)
 	m.timers.set(&p.probe.timer, m.now+m.patience(p))
 	if p.silent {
 		p.silent = false

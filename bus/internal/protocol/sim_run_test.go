@@ -36,9 +36,6 @@ var topologies = []topology{
 	{"mesh", 4, [][2]int{{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}}},
 }
 
-// cyclic says whether there is more than one way around.
-func (t topology) cyclic() bool { return len(t.links) >= t.nodes }
-
 // drawTopology picks a graph, or grows a tree and adds some links to it.
 func drawTopology(w *world) topology {
 	if w.chance(0.7) {
@@ -262,11 +259,11 @@ func (s storm) clear(w *world) {
 	}
 }
 
-// checkGaps allows no gap where nothing was forced out and nobody died or left. In a cycle,
-// interest that grew while one of a node's links was down makes it doubt what comes over that
-// link next, should the others fail just then.
+// checkGaps allows no gap where nothing was forced out and nobody died or left. Interest that
+// grew while a link was going down makes a node doubt what comes over that link next, and say so
+// if nobody else can tell.
 func (s storm) checkGaps(w *world) {
-	if s.small || s.restarts || s.moves || s.churn && s.cyclic() {
+	if s.small || s.restarts || s.moves || s.churn {
 		return
 	}
 	for _, n := range w.nodes {

@@ -161,8 +161,11 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 		return nil
 	}
 	c := q.cursors[l]
-	before := c.clear()
+	before, unacked := c.clear(), c.unacked
 	c.heard(said.have, said.done)
+	if c.unacked < unacked && q.active != nil {
+		m.answers(q.active)
+	}
 	if c.clear() != before {
 		m.settle(now, l)
 		m.emit(Event{Kind: EventDone})
