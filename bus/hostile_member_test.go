@@ -24,6 +24,7 @@ import (
 // rogue is a member that says what it likes.
 type rogue struct {
 	t         *testing.T
+	victim    bus.Origin
 	transport bus.Transport
 	conn      bus.Conn
 	control   bus.Stream
@@ -39,7 +40,7 @@ func (v *victim) rogue(identity *certs.Identity) *rogue {
 
 func (v *victim) rogueOver(tr bus.Transport) *rogue {
 	v.t.Helper()
-	r := &rogue{t: v.t, transport: tr}
+	r := &rogue{t: v.t, victim: v.target.Origin(), transport: tr}
 	var err error
 	r.conn, err = tr.Dial(soon(v.t), v.addr(), uuid.Nil)
 	must(v.t, err)
@@ -173,6 +174,10 @@ func TestHostileData(t *testing.T) {
 		}{
 			{"an oversized frame", func(r *rogue, s bus.Stream) { r.say(s, rawFrame(0x20, []byte{0}), uvarint(1<<40)) }, "at most"},
 			{"an oversized control frame", func(r *rogue, _ bus.Stream) { r.say(r.control, uvarint(256<<10+2)) }, "at most 262145"},
+			{"an acknowledgement of what never was", func(r *rogue, _ bus.Stream) {
+				log := slices.Concat(r.victim.Node[:], uvarint(r.victim.Epoch), []byte{0})
+				r.say(r.control, rawFrame(0x04, uvarint(0<<1|1), log, uvarint(1<<40), uvarint(0), uvarint(0), uvarint(0)))
+			}, "of our log that ends at"},
 			{"no lane", func(r *rogue, s bus.Stream) { r.say(s, rawFrame(0x24, []byte{0})) }, ""},
 			{"a batch of no log", func(r *rogue, s bus.Stream) {
 				r.say(s, rawFrame(0x20, []byte{0}), rawFrame(0x22, uvarint(0), uvarint(0), uvarint(0), []byte("batch")))

@@ -123,9 +123,12 @@ func TestHostilePortScan(t *testing.T) {
 
 const halfOpen = 1000
 
+// unfinished is in the line about handshakes that were not finished in time.
+var unfinished = []string{"connection refused", "remote=127.0.0.1:", "hello timeout", "no handshake"}
+
 func TestHostileHalfOpenConnections(t *testing.T) {
 	t.Run("quic", func(t *testing.T) {
-		besideAStream(t, "quic", mischief{do: func(v *victim) {
+		besideAStream(t, "quic", mischief{times: halfOpen, says: unfinished, late: true, do: func(v *victim) {
 			hellos := clientHellos(t, halfOpen)
 			v.calm = measure() // making them is none of the victim's costs
 			c := v.dialUDP()
@@ -138,7 +141,7 @@ func TestHostileHalfOpenConnections(t *testing.T) {
 		}})
 	})
 	t.Run("tcp", func(t *testing.T) {
-		besideAStream(t, "tcp", mischief{do: func(v *victim) {
+		besideAStream(t, "tcp", mischief{times: halfOpen, says: unfinished, late: true, do: func(v *victim) {
 			var all []*net.TCPConn
 			for i := range halfOpen {
 				c := v.dialTCP()
@@ -208,7 +211,7 @@ func (r *recorder) WriteTo(p []byte, _ net.Addr) (int, error) {
 // the handshake, or after every packet of it.
 func TestHostileCutHandshake(t *testing.T) {
 	t.Run("quic", func(t *testing.T) {
-		besideAStream(t, "quic", mischief{do: func(v *victim) {
+		besideAStream(t, "quic", mischief{times: 1 << 30, says: unfinished, late: true, do: func(v *victim) {
 			for n := int64(1); v.cutAfterPackets(n); n++ {
 			}
 			v.connect(v.node("late"), v.url())

@@ -19,16 +19,20 @@ func TestHostileSlow(t *testing.T) {
 	t.Parallel()
 	says := []string{"remote=127.0.0.1:", "closed here", "timeout"}
 	brief := func(c *bus.Config) { c.Timeout = 3 * time.Second }
-	besideAStream(t, "quic", mischief{times: 13, says: says, victim: brief, do: func(v *victim) {
+	besideAStream(t, "quic", mischief{times: 16, says: says, victim: brief, do: func(v *victim) {
 		var all sync.WaitGroup
 		defer all.Wait()
 		v.over("tcp").slowStrangers(&all)
+		v.muteStrangers()
 		for _, scheme := range transports {
 			v := v.over(scheme)
 			v.slowMembers(&all)
 			r := v.rogue(v.identity(uuid.Nil, "silent"))
 			r.say(r.control, r.greeting(">"))
 			all.Go(func() { r.expectClosed(bus.CloseTimeout, "") })
+		}
+		for _, scheme := range transports { // each has its line of those that did not finish their handshake
+			v.book.await(t, append([]string{"transport=" + scheme}, unfinished...))
 		}
 	}})
 }
@@ -63,6 +67,15 @@ func (v *victim) slowStrangers(all *sync.WaitGroup) {
 			defer close(over)
 			v.expectEnd(c)
 		})
+	}
+}
+
+// muteStrangers begin a handshake of QUIC, and say nothing more.
+func (v *victim) muteStrangers() {
+	c := v.dialUDP()
+	defer c.Close()
+	for _, p := range clientHellos(v.t, 3) {
+		c.Write(p)
 	}
 }
 

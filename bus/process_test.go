@@ -86,6 +86,7 @@ func child(role string) int {
 	kind, end, _ := strings.Cut(role, "-")
 	run := map[string]func(*certs.Identity) error{
 		"bus-reader": busReader, "bus-writer": busWriter, "plain-reader": plainReader, "plain-writer": plainWriter,
+		"endurance-receiver": enduranceReceiver, "endurance-emitter": enduranceEmitter,
 	}[kind+"-"+end]
 	dir := os.Getenv("VERBOSE_TEST_DIR")
 	id, err := certs.LoadIdentity(filepath.Join(dir, end+".pem"), filepath.Join(dir, "ca.pem"))

@@ -125,39 +125,6 @@ func TestFlood(t *testing.T) {
 	stranger.Close()
 }
 
-// TestAdmissionLimit holds that even proved addresses cannot open handshakes without bound.
-func TestAdmissionLimit(t *testing.T) {
-	a := newAdmission(nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	info := &quic.ClientInfo{AddrVerified: true}
-	for range maxHandshakes {
-		if _, err := a.connContext(ctx, info); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := a.connContext(ctx, info); err == nil {
-		t.Errorf("handshake %d was admitted", maxHandshakes+1)
-	}
-	cancel()
-	a.wait()
-	if a.pending != 0 {
-		t.Errorf("%d handshakes are counted after all ended", a.pending)
-	}
-	if _, err := a.connContext(context.Background(), info); err != nil {
-		t.Errorf("after all ended: %v", err)
-	}
-}
-
-// TestAcceptedConnsAreNotPending holds that accepting a connection frees its place.
-func TestAcceptedConnsAreNotPending(t *testing.T) {
-	p := newPair(t)
-	a := p.Server.endpoints[0].admission
-	if a.mu.Lock(); a.pending != 0 {
-		t.Errorf("%d unfinished handshakes beside an accepted connection", a.pending)
-	}
-	a.mu.Unlock()
-}
-
 // TestPeerRestart holds that both kinds of peers notice a crash and restart at
 // once, by the stateless reset of the new process, and not after the timeout.
 func TestPeerRestart(t *testing.T) {

@@ -109,6 +109,9 @@ func (l *Listener) greet(h *handshake) {
 			return
 		}
 	}
+	if ctx.Err() != nil && l.ctx.Err() == nil {
+		err = &bus.PeerError{Code: bus.CloseHelloTimeout, Reason: fmt.Sprintf("no handshake within %v", handshakeTimeout), Err: err}
+	}
 	l.refusals.Record(h.conn.RemoteAddr(), err)
 	// As with Conn: closing at once would lose the alert that says why.
 	if half, ok := h.conn.(interface{ CloseWrite() error }); ok && l.ctx.Err() == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
-	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/certs"
+	"github.com/verbose-bus/verbose/internal/proxy"
 	"github.com/verbose-bus/verbose/quictransport"
 	"github.com/verbose-bus/verbose/tcptransport"
 )
@@ -132,95 +132,19 @@ func emit(t *testing.T, n *bus.Node, stop <-chan struct{}) (last uint64) {
 	}
 }
 
-// knife is a proxy that cuts its connections after random numbers of bytes, some with a reset and some
-// with an end, some in the middle of a frame, a record or the handshake.
-type knife struct {
-	t     *testing.T
-	to    string
-	l     net.Listener
-	rng   *rand.Rand
-	left  int // cuts
-	blunt chan struct{}
-	wg    sync.WaitGroup
-}
-
-func newKnife(t *testing.T, to string, cuts int) *knife {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	k := &knife{t: t, to: to, l: l, rng: rand.New(rand.NewPCG(seed, 0)), left: cuts, blunt: make(chan struct{})}
-	k.wg.Go(k.accept)
-	return k
-}
-
-func (k *knife) close() {
-	k.l.Close()
-	k.wg.Wait()
-}
-
-func (k *knife) accept() {
-	for first := true; ; first = false {
-		from, err := k.l.Accept()
-		if err != nil {
-			return
+// cutUp has a proxy cut a connection at random bytes, some with a reset and some with an end, some in the middle of a
+// frame, a record or the handshake.
+func cutUp(p *proxy.TCP, random *rand.Rand, cuts int) {
+	for i := range cuts {
+		after := random.IntN(60_000)
+		if i%2 == 1 {
+			after = random.IntN(4_000) // most of them in the handshake that follows a cut
 		}
-		to, err := net.Dial("tcp", k.to)
-		if err != nil {
-			k.t.Error(err)
-			return
-		}
-		limit := -1
-		switch {
-		case first:
-			limit = 20_000
-		case k.left > 0 && k.rng.IntN(2) == 0:
-			limit = k.rng.IntN(4_000) // most of them in the handshake
-		case k.left > 0:
-			limit = k.rng.IntN(60_000)
-		}
-		if k.left--; k.left == 0 {
-			close(k.blunt)
-		}
-		reset := k.left%2 == 0
-		k.wg.Go(func() { k.pass(from.(*net.TCPConn), to.(*net.TCPConn), limit, reset) })
+		fault := []proxy.Fault{proxy.End, proxy.Reset}[random.IntN(2)]
+		struck := make(chan struct{})
+		p.Strike(fault, after, func() { close(struck) })
+		<-struck
 	}
-}
-
-// pass copies both ways, up to limit bytes together.
-func (k *knife) pass(a, b *net.TCPConn, limit int, reset bool) {
-	var mu sync.Mutex
-	left := limit
-	var g sync.WaitGroup
-	for _, way := range [][2]*net.TCPConn{{a, b}, {b, a}} {
-		g.Go(func() {
-			defer a.Close()
-			defer b.Close()
-			buf := make([]byte, 32<<10)
-			for {
-				n, err := way[0].Read(buf)
-				mu.Lock()
-				cut := limit >= 0 && n >= left
-				if cut {
-					n = left
-				}
-				left -= n
-				mu.Unlock()
-				if _, failed := way[1].Write(buf[:n]); err != nil || failed != nil {
-					return
-				}
-				if cut {
-					if reset {
-						a.SetLinger(0)
-						b.SetLinger(0)
-					}
-					return
-				}
-			}
-		})
-	}
-	g.Wait()
 }
 
 // TestCutAtAnyByte holds that every event arrives once and in order, at whatever bytes the connection is cut.
@@ -229,15 +153,23 @@ func TestCutAtAnyByte(t *testing.T) {
 	if testing.Short() {
 		cuts = 20
 	}
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
 	ca, err := certs.NewCA("test")
 	must(t, err)
 	a, b := node(t, ca, "tcp"), node(t, ca, "tcp")
 	got := count(t, b)
-	k := newKnife(t, listen(t, b, "tcp"), cuts)
-	defer k.close()
-	connect(t, a, "tcp://"+k.l.Addr().String())
+	p, err := proxy.NewTCP(listen(t, b, "tcp"))
+	must(t, err)
+	defer p.Close()
+	connect(t, a, "tcp://"+p.Addr())
 	must(t, a.WaitInterest(soon(t), "n"))
-	last := emit(t, a, k.blunt)
+	uncut := make(chan struct{})
+	go func() { // ends when emit does
+		defer close(uncut)
+		cutUp(p, rand.New(rand.NewPCG(seed, 0)), cuts)
+	}()
+	last := emit(t, a, uncut)
 	got.until(t, last)
 	t.Logf("%d events over %d cuts", last, cuts)
 	must(t, a.Close())

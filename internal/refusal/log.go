@@ -26,8 +26,8 @@ func NewLog(logger *slog.Logger, transport string) *Log {
 	return &Log{logger: logger, transport: transport}
 }
 
-// Record logs the end of a handshake if a side refused the other, as its *[bus.PeerError] says. Those that
-// fell silent, went away or were cancelled are not worth a line.
+// Record logs the end of a handshake if a side refused the other or did not get to its end in time, as its *[bus.PeerError]
+// says. Those that went away or were cancelled are not worth a line: a port scan is one.
 func (l *Log) Record(peer net.Addr, cause error) {
 	if l.logger == nil {
 		return
@@ -37,7 +37,7 @@ func (l *Log) Record(peer net.Addr, cause error) {
 		return
 	}
 	switch refusal.Code {
-	case bus.CloseUntrusted, bus.CloseWrongID, bus.CloseVersion, bus.CloseViolation:
+	case bus.CloseUntrusted, bus.CloseWrongID, bus.CloseVersion, bus.CloseViolation, bus.CloseHelloTimeout:
 	default:
 		return
 	}

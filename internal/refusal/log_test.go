@@ -19,8 +19,8 @@ func TestOneLineASecond(t *testing.T) {
 		var lines bytes.Buffer
 		log := NewLog(slog.New(slog.NewTextHandler(&lines, nil)), "test")
 		from := &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}
-		for range 5 {
-			log.Record(from, &bus.PeerError{Code: bus.CloseUntrusted})
+		for _, code := range []bus.CloseCode{bus.CloseUntrusted, bus.CloseWrongID, bus.CloseVersion, bus.CloseViolation, bus.CloseHelloTimeout} {
+			log.Record(from, &bus.PeerError{Code: code})
 		}
 		time.Sleep(time.Second)
 		for _, nothing := range []error{nil, context.Canceled, net.ErrClosed, &bus.PeerError{Code: bus.CloseNormal, Remote: true}, &bus.PeerError{Code: bus.CloseTimeout}} {
