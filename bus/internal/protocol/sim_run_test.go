@@ -327,14 +327,28 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d seeds, %d frames", min(next.Load(), int64(*simSeeds)), frames.Load())
 }
 
+// What a seed takes, over all networks and for those of three nodes alone.
 func BenchmarkSimulation(b *testing.B) {
-	frames := 0
-	for seed := uint64(0); b.Loop(); seed++ {
-		_, n, err := attempt(seed, nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		frames += n
+	for name, nodes := range map[string]int{"all": 0, "three nodes": 3} {
+		b.Run(name, func(b *testing.B) {
+			seed, frames := uint64(0), 0
+			for b.Loop() {
+				for seed++; nodes > 0 && nodesOf(seed) != nodes; seed++ {
+				}
+				_, n, err := attempt(seed, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				frames += n
+			}
+			b.ReportMetric(float64(frames)/float64(b.N), "frames/seed")
+		})
 	}
-	b.ReportMetric(float64(frames)/float64(b.N), "frames/seed")
+}
+
+// nodesOf is how many nodes the network of a seed has.
+func nodesOf(seed uint64) int {
+	var s storm
+	s.draw(newWorld(seed))
+	return s.nodes
 }
