@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/verbose-bus/verbose/bus/bustest/proxy"
 	"github.com/verbose-bus/verbose/certs"
-	"github.com/verbose-bus/verbose/internal/proxy"
 )
 
 var enduranceSeed = flag.Uint64("seed", 0, "the faults of the endurance test; 0 chooses")

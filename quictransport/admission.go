@@ -11,7 +11,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/refusal"
+	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
 const (

@@ -14,7 +14,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // strangerAt is what a handshake from a proved address begins with.

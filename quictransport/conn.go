@@ -9,8 +9,8 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/bus/refusal"
 	"github.com/verbose-bus/verbose/certs"
-	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 // Conn is one QUIC connection. All methods may be called concurrently.

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // TestConnAddresses holds what the suite does not know: addresses are those of the sockets, and there is a round-trip time.

@@ -11,7 +11,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/refusal"
+	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
 // cryptoErrors is where QUIC's transport error codes have the TLS alerts (RFC 9001 section 4.8).

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/quic-go/quic-go"
 
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // deaf is a socket that sends and hears nothing: handshakes over it never get past their first packets.

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 	"github.com/verbose-bus/verbose/certs"
-	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 func TestRefusals(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // BenchmarkThroughput sends one way in 64 KiB writes: over this package, and

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // TestConnAddresses holds what the suite does not know: addresses are those of the sockets, and there is a round-trip time.

@@ -9,7 +9,7 @@ import (
 	"net"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/refusal"
+	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
 // refusals are the alerts that have a close code, by their texts: the type that crypto/tls

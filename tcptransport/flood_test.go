@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // TestFlood holds that strangers on the port, with half-open handshakes and with

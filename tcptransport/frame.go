@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/refusal"
+	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
 // kind is what a frame is about. WIRE.md specifies the frames; numbers are in network byte order:

@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/bus/refusal"
 	"github.com/verbose-bus/verbose/certs"
-	"github.com/verbose-bus/verbose/internal/refusal"
 )
 
 // handshakeTimeout is how long a handshake may take, the connecting of TCP included.

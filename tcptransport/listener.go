@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/refusal"
+	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
 const (

@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 	"github.com/verbose-bus/verbose/certs"
-	"github.com/verbose-bus/verbose/internal/pair"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

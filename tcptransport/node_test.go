@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/bus/bustest/proxy"
 	"github.com/verbose-bus/verbose/certs"
-	"github.com/verbose-bus/verbose/internal/proxy"
 	"github.com/verbose-bus/verbose/quictransport"
 	"github.com/verbose-bus/verbose/tcptransport"
 )

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/refusal"
+	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
 // readSize is what a connection reads into: a full TLS record, and what was left of the one before.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // failing is a listening socket whose Accept fails some times.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/bus/bustest"
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 func TestSuite(t *testing.T) {

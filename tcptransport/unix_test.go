@@ -15,7 +15,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/bus/bustest"
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // several has a path of its own for each Listen.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bus"
-	"github.com/verbose-bus/verbose/internal/pair"
+	"github.com/verbose-bus/verbose/bus/bustest/pair"
 )
 
 // openWith opens a stream that has n bytes to send.

@@ -12,7 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/verbose-bus/verbose/internal/proxy"
+	"github.com/verbose-bus/verbose/bus/bustest/proxy"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
