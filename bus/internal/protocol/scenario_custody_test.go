@@ -1,0 +1,241 @@
+package protocol
+
+import (
+	"cmp"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// What was kept for those behind a relay is sent through it when it starts again, although they
+// may come back to it later than it to us.
+func TestRestartedRelayPassesOnWhatWasKept(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, c, ab, bc := chain(w, simConfig())
+		a.emitMany(1, "a.x")
+		w.rest(5 * time.Second)
+		b.kill()
+		w.runFor(time.Second)
+		a.emitMany(3, "a.x")
+		bc.outage(2 * time.Second)
+		b.boot()
+		for ab.conn == nil {
+			w.runFor(time.Millisecond)
+		}
+		ab.conn.ends[1].out[0].stalled = w.now + 5*time.Second
+		w.rest(30 * time.Second)
+		c.want(a.log(0), "1-4")
+		c.wantGaps(a.log(0), "")
+	})
+}
+
+// A restarted run is not given what the one before it had done, although it is still kept.
+func TestRestartedReceiverIsNotGivenWhatItHadDone(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, _ := pair(w, simConfig())
+		c := w.addNode(simConfig(), ">")
+		ac := w.link(c, a)
+		w.rest(5 * time.Second)
+		ac.outage(30 * time.Second)
+		w.runFor(time.Second)
+		a.emitMany(3, "a.x")
+		w.runFor(2 * time.Second)
+		b.kill()
+		w.runFor(time.Second)
+		b.boot()
+		a.emitMany(1, "a.x")
+		w.rest(60 * time.Second)
+		b.want(a.log(0), "4")
+		c.want(a.log(0), "1-4")
+	})
+}
+
+// One that cannot help does not make a gap while another can, however late.
+func TestGapIsNotDeclaredWhileAnotherHasIt(t *testing.T) {
+	scene(t, func(w *world) {
+		small := simConfig()
+		small.BufferMax = 5
+		o, a, d := w.addNode(small), w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+		w.link(a, o)
+		od, ad := w.link(d, o), w.link(d, a)
+		w.rest(5 * time.Second)
+		o.emitMany(2, "a.x")
+		w.rest(5 * time.Second)
+		od.outage(6 * time.Second)
+		ad.outage(3 * time.Second)
+		w.runFor(time.Second)
+		for range 20 {
+			o.emit(0, 8, "a.x")
+			w.runFor(20 * time.Millisecond)
+		}
+		for ad.conn == nil {
+			w.runFor(time.Millisecond)
+		}
+		ad.conn.ends[1].out[0].stalled = w.now + 8*time.Second
+		w.runFor(5 * time.Second)
+		o.m.Finish(w.now) // which is no end yet for d
+		o.pump()
+		w.rest(30 * time.Second)
+		d.want(o.log(0), "1-22")
+		d.wantGaps(o.log(0), "")
+		l := d.m.logs[o.log(0)]
+		w.expect(l.finished && l.last == 22, "finished %v at %d", l.finished, l.last)
+	})
+}
+
+// Who lacks more than another speaks for itself only.
+func TestGapEndsWhereAnotherGoesOn(t *testing.T) {
+	scene(t, func(w *world) {
+		small, medium := simConfig(), simConfig()
+		small.BufferMax, medium.BufferMax = 5, 12
+		o, a, d := w.addNode(small), w.addNode(medium, ">"), w.addNode(simConfig(), ">")
+		w.link(a, o)
+		od, ad := w.link(d, o), w.link(d, a)
+		w.rest(5 * time.Second)
+		o.emitMany(2, "a.x")
+		w.rest(5 * time.Second)
+		od.outage(3 * time.Second)
+		ad.outage(6 * time.Second)
+		w.runFor(time.Second)
+		for range 20 {
+			o.emit(0, 8, "a.x")
+			w.runFor(20 * time.Millisecond)
+		}
+		for od.conn == nil {
+			w.runFor(time.Millisecond)
+		}
+		od.conn.ends[1].out[0].stalled = w.now + 8*time.Second
+		w.rest(30 * time.Second)
+		d.want(o.log(0), "1-2 11-22")
+		d.wantGaps(o.log(0), "3-10")
+	})
+}
+
+// What a node let go of before someone wanted it is not skipped toward them.
+func TestJudgedBeforeItWasWantedIsNotSkipped(t *testing.T) {
+	scene(t, func(w *world) {
+		o, a, b, d := w.addNode(simConfig()), w.addNode(simConfig(), "a.>"), w.addNode(simConfig()), w.addNode(simConfig(), "c.>")
+		w.link(a, o)
+		w.link(b, o)
+		da, db := w.link(d, a), w.link(d, b)
+		w.rest(5 * time.Second)
+		o.emit(0, 8, "c.x")
+		w.rest(5 * time.Second)
+		da.outage(6 * time.Second)
+		w.runFor(time.Second)
+		d.setExtra("a.x")
+		w.runFor(time.Second)
+		db.outage(time.Hour)
+		w.runFor(time.Second)
+		o.emitMany(3, "a.x")
+		w.runFor(10 * time.Second)
+		o.emitMany(2, "a.x")
+		w.runFor(2 * time.Second)
+		d.wantAll(o.log(0), "1-6")
+	})
+}
+
+// A node moves from one relay to another, which comes up itself, while its events are emitted.
+func TestNothingIsSkippedInAMove(t *testing.T) {
+	scene(t, func(w *world) {
+		o, a, b, d := w.addNode(simConfig()), w.addNode(simConfig()), w.addNode(simConfig()), w.addNode(simConfig(), "a.>")
+		oa := w.link(a, o)
+		w.link(b, o)
+		db := w.link(d, b)
+		w.rest(5 * time.Second)
+		o.emit(0, 8, "a.x")
+		w.rest(5 * time.Second)
+		again := w.chance(0.5)
+		if again {
+			oa.outage(w.between(time.Second, 1200*time.Millisecond))
+		}
+		db.outage(time.Hour)
+		w.runFor(500 * time.Millisecond)
+		w.after(w.between(0, 1500*time.Millisecond), func() { w.link(d, a) })
+		for i := range 2000 {
+			if i%3 == 0 {
+				a.setExtra(simTopics[4+i%2])
+			}
+			o.emit(0, 8, "a.x")
+			w.runFor(time.Millisecond)
+		}
+		w.runFor(10 * time.Second)
+		w.checkComplete()
+	})
+}
+
+// wantAll fails the scene unless a node was delivered these events or reported them missing.
+func (n *simNode) wantAll(id codec.LogID, text string) {
+	r := n.inbox.log(id)
+	all := append(slices.Clone(r.ranges), r.gaps...)
+	slices.SortFunc(all, func(x, y span) int { return cmp.Compare(x.first, y.first) })
+	if ranges(all) != text {
+		n.w.failf("%s was delivered %q of %v and reported %q, not %q", n, ranges(r.ranges), id, ranges(r.gaps), text)
+	}
+}
+
+// An older run of a peer that knocks does not disturb the one that is connected.
+func TestOlderRunIsNotTakenFor(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, _ := pair(w, simConfig())
+		older := w.twin(b, b.cfg.Epoch-1)
+		w.connect(older, a, 98, 1)
+		w.runFor(500 * time.Millisecond)
+		w.expect(a.m.peers[b.id].epoch == b.cfg.Epoch, "the peer is taken for run %d", a.m.peers[b.id].epoch)
+		a.emit(0, 8, "a.x")
+		w.rest(5 * time.Second)
+		b.want(a.log(0), "1")
+	})
+}
+
+// What a link was owed while its peer is away goes to whoever answers there.
+func TestNewcomerOnALinkGetsWhatWasKept(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b := w.addNode(simConfig()), w.addNode(simConfig(), ">")
+		l := w.link(a, b)
+		a.emitMany(1, "a.x")
+		w.rest(5 * time.Second)
+		l.outage(3 * time.Second)
+		w.runFor(time.Second)
+		a.emitMany(3, "a.x")
+		c := w.addNode(simConfig(), ">")
+		l.to = c
+		w.runFor(10 * time.Second)
+		c.want(a.log(0), "2-4")
+	})
+}
+
+// The age of a batch has the time in it that a relay kept it.
+func TestTimeAtARelayCounts(t *testing.T) {
+	scene(t, func(w *world) {
+		a, _, c, _, bc := chain(w, simConfig())
+		c.hold()
+		bc.outage(10 * time.Second)
+		w.runFor(time.Second)
+		a.emit(0, 8, "a.x")
+		w.runFor(15 * time.Second)
+		age := c.m.logs[a.log(0)].entries.at(0).age
+		w.expect(age > 8*time.Second && age < 12*time.Second, "%v old", age)
+	})
+}
+
+// A log that was forgotten goes on where it turns up again.
+func TestForgottenLogIsNotFollowedFromTheBeginning(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		a, b, l := pair(w, cfg)
+		a.emitMany(3, "a.x")
+		w.rest(5 * time.Second)
+		l.outage(80 * time.Second)
+		w.runFor(70 * time.Second)
+		w.expect(b.m.logs[a.log(0)] == nil, "not forgotten")
+		w.runFor(20 * time.Second)
+		a.emitMany(2, "a.x")
+		w.rest(10 * time.Second)
+		b.want(a.log(0), "1-5")
+		b.wantGaps(a.log(0), "")
+	})
+}
