@@ -199,7 +199,7 @@ type runIn struct {
 	log    *log // nil: not taken on
 	run    uint64
 	pos    uint64 // the end of the last thing in it
-	judged uint64 // the records of ours that its skips were judged under
+	judged uint64 // the moment of ours at which its skips were judged
 	asked  uint64 // where a new run was asked for, when this one went past what we have
 }
 

@@ -8,15 +8,12 @@ import (
 
 // A skip is sound for whoever was known, when it was judged, to be behind the peer that it
 // was judged for. So every skip carries when that was: as a moment of the receiver's own
-// history, the number of records it had stored, which it can compare with the moments that
-// matter to it (§8.5).
+// clock, which it can compare with the moments that matter to it (§8.5).
 
-// judgement says when positions up to one were found not to be wanted by a peer: under the
-// records that this node had when it had stored that many.
+// judgement says at which moment positions up to one were found not to be wanted by a peer.
 type judgement struct{ upto, known uint64 }
 
-// mark says that this node, having stored so many records, knew everything that a peer
-// did when that had stored so many.
+// mark says that at a moment of ours we knew everything that a peer did at one of its own.
 type mark struct{ ours, theirs uint64 }
 
 // unlisted is when a peer will be in our record: not yet.
@@ -24,9 +21,9 @@ const unlisted = math.MaxUint64
 
 // appendKnown tells a peer that it was sent every record that we have.
 func (m *Machine) appendKnown(p *path, dst []byte) []byte {
-	known := m.stored
+	known := m.clock
 	if p.peer == nil {
-		known = p.stored // what came after the snapshot is kept back until the peer's hello
+		known = p.snapshot // what came after the snapshot is kept back until the peer's hello
 	}
 	if known == p.known {
 		return dst
@@ -42,19 +39,18 @@ func (m *Machine) handleKnown(p *path, body []byte) error {
 		return err
 	}
 	q := p.peer
-	if n := len(q.marks); n > 0 && q.marks[n-1].ours == m.stored {
+	if n := len(q.marks); n > 0 && q.marks[n-1].ours == m.clock {
 		q.marks[n-1].theirs = max(q.marks[n-1].theirs, theirs)
 		return nil
 	}
 	if len(q.marks) >= maxKnown {
 		q.marks = slices.Delete(q.marks, 0, maxKnown/2)
 	}
-	q.marks = append(q.marks, mark{m.stored, theirs})
+	q.marks = append(q.marks, mark{m.clock, theirs})
 	return nil
 }
 
-// knew is the moment of the peer's history up to which we knew its records when
-// we had stored so many ourselves.
+// knew is the moment of the peer's up to which we knew everything it did at one of ours.
 func (q *peer) knew(ours uint64) uint64 {
 	for i := len(q.marks) - 1; i >= 0; i-- {
 		if q.marks[i].ours <= ours {
@@ -105,7 +101,7 @@ func (m *Machine) outgrow(r *record, from *peer) {
 func (m *Machine) list() {
 	for _, q := range m.peerList {
 		if q.active != nil && q.listed == unlisted {
-			q.listed = m.stored
+			q.listed = m.clock
 		}
 	}
 }
@@ -122,7 +118,7 @@ func (m *Machine) judgedWhen(e *entry) uint64 {
 	if e.kind == entrySkip {
 		return e.known
 	}
-	return m.stored
+	return m.clock
 }
 
 // judge notes when everything up to a position that was not sent was judged.

@@ -25,7 +25,7 @@ type entry struct {
 	age         time.Duration // when it came
 	came        time.Duration
 	pending     int    // local consumers that are not done with it
-	known       uint64 // of a skip: the records of ours that it was judged under (§8.5)
+	known       uint64 // of a skip: the moment of ours at which it was judged (§8.5)
 }
 
 func (e *entry) events() int64 {

@@ -33,7 +33,7 @@ type Machine struct {
 	recordList []*record
 	met        map[uuid.UUID]acquaintance
 	self       *record
-	stored     uint64 // records, ever
+	clock      uint64 // grows with what we know: records stored, and peers that come with others (§8.5)
 	selfTimer  timer
 	lastSelf   time.Duration // when our record was last renewed
 

@@ -23,17 +23,17 @@ type PathInfo struct {
 
 // path is a connection, bound to a peer once its hello was accepted (§5).
 type path struct {
-	info    PathInfo
-	peer    *peer // nil until the hello
-	theirs  hello
-	greeted bool   // our hello and snapshot were queued
-	began   uint64 // how many records we had stored when it came
-	stored  uint64 // the newest record in that snapshot
-	known   uint64 // the records the peer was told that it has
-	up      bool   // the peer's snapshot is complete
-	crossed bool   // a vector came after that: the peer has ours, too
-	silent  bool   // the peer does not answer on it
-	closing bool
+	info     PathInfo
+	peer     *peer // nil until the hello
+	theirs   hello
+	greeted  bool   // our hello and snapshot were queued
+	began    uint64 // our clock when it came
+	snapshot uint64 // our clock when that was made
+	known    uint64 // up to which moment of ours the peer was told that it knows everything
+	up       bool   // the peer's snapshot is complete
+	crossed  bool   // a vector came after that: the peer has ours, too
+	silent   bool   // the peer does not answer on it
+	closing  bool
 
 	woken       bool
 	sayHello    bool
@@ -82,7 +82,7 @@ type report struct {
 // AddPath takes on a connection. The dialler greets at once; the other side
 // waits for the hello.
 func (m *Machine) AddPath(now time.Duration, info PathInfo) {
-	p := &path{info: info, began: m.stored, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
+	p := &path{info: info, began: m.clock, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
 	p.vectorTimer.fire = func(time.Duration) { p.vectorDue = true; m.wakeControl(p) }
 	p.aliveTimer.fire = func(now time.Duration) { m.keepAlive(now, p) }
 	p.deadTimer.fire = func(now time.Duration) { m.checkSilence(now, p) }
@@ -104,7 +104,7 @@ func (m *Machine) AddPath(now time.Duration, info PathInfo) {
 func (m *Machine) greet(p *path) {
 	p.greeted, p.sayHello, p.sayReady, p.vectorDue = true, true, true, true
 	p.records = append(p.records[:0], m.recordList...)
-	p.stored = m.stored
+	p.snapshot = m.clock
 	for _, l := range m.logList {
 		m.markVector(p, l)
 	}
@@ -169,7 +169,7 @@ func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
 		return nil
 	}
 	for _, rec := range m.recordList { // nothing was flooded here between our greeting and now
-		if rec.stamp > p.stored {
+		if rec.stamp > p.snapshot {
 			m.queueRecord(p, rec)
 		}
 	}

@@ -36,9 +36,9 @@ type peer struct {
 	behind   []*record // whose interest counts toward it
 	forget   timer
 
-	joined uint64 // the records that we had when who is behind it became known
+	joined uint64 // the moment at which who is behind it became known
 	listed uint64 // the same, and that we are its neighbour; unlisted: not in our record yet
-	marks  []mark // when we knew what of its records
+	marks  []mark // what we knew of what it knows, and when
 
 	sent, received counter
 }
@@ -231,8 +231,8 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 	}
 	q.active = p
 	if first && m.widened(q, p) {
-		m.stored++ // a moment of its own: what was judged before it was judged without them
-		q.joined, q.listed, q.grew = m.stored, unlisted, false
+		m.clock++ // a moment of its own: what was judged before it was judged without them
+		q.joined, q.listed, q.grew = m.clock, unlisted, false
 	}
 	if q.orphans {
 		m.timers.set(&q.forget, now+min(orphanGrace, m.cfg.BufferTimeout))

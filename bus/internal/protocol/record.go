@@ -42,7 +42,7 @@ type record struct {
 	live       int      // how many of them its own subscriptions have
 	begun      uint64   // the lanes in which it has emitted, a bit each
 
-	stamp    uint64  // orders what was stored here
+	stamp    uint64  // our clock when it was stored
 	prior    *record // the version before a peer that comes up brought newer ones
 	set      *topic.Set[struct{}]
 	parent   *peer          // who brought this version first: it gets our echo
@@ -171,8 +171,8 @@ func (m *Machine) storeRecord(rec *record) {
 		m.recordList = append(m.recordList, rec)
 	}
 	m.records[id] = rec
-	m.stored++
-	rec.stamp = m.stored
+	m.clock++
+	rec.stamp = m.clock
 	m.meet(rec)
 	if id == m.cfg.ID {
 		m.self = rec
