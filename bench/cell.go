@@ -1,0 +1,101 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/verbose-bus/verbose/bench/child"
+	"github.com/verbose-bus/verbose/bench/contender"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// The patterns.
+const (
+	oneWay        = "one-way"       // one source to one sink, to saturation
+	pingPong      = "ping-pong"     // one event on its way at a time
+	openLoop      = "open-loop"     // one source to one sink, at a rate
+	fanOut        = "fan-out"       // one source to many sinks, to saturation
+	fanIn         = "fan-in"        // many sources to one sink, to saturation
+	chain         = "chain"         // one source to one sink through relays, to saturation
+	unheard       = "unheard"       // one-way, with nobody listening
+	subscriptions = "subscriptions" // one-way, to a sink with many subscriptions
+)
+
+// The payloads.
+const (
+	random      = "random"
+	earthquakes = "earthquakes"
+)
+
+// allPatterns has one-way first: the rates of open loops come from it.
+var allPatterns = []string{oneWay, pingPong, openLoop, fanOut, fanIn, chain, unheard, subscriptions}
+
+// cell is one place of the matrix: what is measured, whoever the contender.
+type cell struct {
+	Pattern       string `json:"pattern"`
+	Size          size   `json:"size"`
+	Payload       string `json:"payload"`
+	Pinned        bool   `json:"pinned"`
+	Load          int    `json:"load_percent,omitempty"` // of an open loop: so much
+	LoadOf        string `json:"load_of,omitempty"`      // of this contestant's saturation
+	Fan           int    `json:"fan,omitempty"`
+	Relays        int    `json:"relays,omitempty"`
+	Subscriptions int    `json:"subscriptions,omitempty"`
+}
+
+// String is the cell in words.
+func (c cell) String() string {
+	words := []string{c.Pattern}
+	switch c.Pattern {
+	case openLoop:
+		words = append(words, fmt.Sprintf("at %d %% of %s", c.Load, c.LoadOf))
+	case fanOut, fanIn:
+		words = append(words, fmt.Sprint(c.Fan))
+	case chain:
+		words = append(words, fmt.Sprintf("of %d relays", c.Relays))
+	case subscriptions:
+		words = append(words, fmt.Sprint(c.Subscriptions))
+	}
+	cpu := "free"
+	if c.Pinned {
+		cpu = "pinned"
+	}
+	return strings.Join(append(words, c.Size.String(), c.Payload, cpu), " ")
+}
+
+// ofLatency reports whether it is times that the cell is about, and not rates.
+func (c cell) ofLatency() bool { return c.Pattern == pingPong || c.Pattern == openLoop }
+
+func (c cell) load() child.Load {
+	switch c.Pattern {
+	case pingPong:
+		return child.PingPong
+	case openLoop:
+		return child.Paced
+	}
+	return child.Saturate
+}
+
+// contestant is a contender with its settings.
+type contestant struct {
+	Kind        contender.Kind `json:"kind"`
+	Compression codec.Mode     `json:"compression"` // of the bus
+}
+
+// String is the kind, and the compression where there is any.
+func (c contestant) String() string {
+	if c.Compression == codec.Off {
+		return string(c.Kind)
+	}
+	return fmt.Sprintf("%s %s", c.Kind, c.Compression)
+}
+
+// job is a cell and those who meet in it.
+type job struct {
+	cell        cell
+	contestants []contestant
+	rateOf      *contestant // in an open loop, whose saturation the rate is a part of
+}
+
+func has[T comparable](list []T, v T) bool { return slices.Contains(list, v) }

@@ -1,0 +1,97 @@
+package contender
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/verbose-bus/verbose/certs"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// Kind names a contender.
+type Kind string
+
+// The contenders.
+const (
+	BusQUIC Kind = "bus/quic" // nodes of the bus over quictransport
+	BusTCP  Kind = "bus/tcp"  // nodes of the bus over tcptransport
+	RawQUIC Kind = "raw/quic" // quic-go alone, with its defaults
+	RawTLS  Kind = "raw/tls"  // crypto/tls over TCP
+	RawTCP  Kind = "raw/tcp"  // TCP, not encrypted
+)
+
+// IsBus reports whether the contender is the bus, and not a baseline.
+func (k Kind) IsBus() bool { return k == BusQUIC || k == BusTCP }
+
+// End is one end of a conversation. Listen and Dial come first, then Ready; Send and Flush belong to one goroutine.
+type End interface {
+	// Listen accepts connections on loopback and returns the address.
+	Listen(ctx context.Context) (addr string, err error)
+	// Dial connects, and returns when what the other end sends from now on arrives.
+	Dial(ctx context.Context, addr string) error
+	// Ready waits until what is sent from now on arrives at as many ends that dialled this one, or at the
+	// end that this one dialled.
+	Ready(ctx context.Context, dialled int) error
+	// Send sends a message to every connected end, which it may keep back until Flush. It waits while they can't
+	// take more. The payload is free to use again when it returns.
+	Send(payload []byte) error
+	Flush() error
+	// Sent is what went out on the network so far.
+	Sent() Traffic
+	Close() error
+}
+
+// Traffic is what went out on the network: packets and bytes, without the headers of UDP, TCP and IP.
+type Traffic struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+func (t *Traffic) add(packets, bytes uint64) {
+	t.Packets += packets
+	t.Bytes += bytes
+}
+
+// Topics of the bus. The baselines have none: what is sent goes out.
+const (
+	There = "bench.there" // from who starts a conversation
+	Back  = "bench.back"  // the answers
+)
+
+// Config describes an end.
+type Config struct {
+	Kind Kind
+	CA   *certs.CA // issues an identity for the end
+
+	// Topic is what Send emits, "" for an end that does not.
+	Topic string
+	// Unheard has nobody listen for it: Ready does not wait for a listener.
+	Unheard bool
+	// Pattern is what Receive gets, "" for an end that listens for nothing. A baseline reads all the same.
+	Pattern string
+	// Subscriptions is how many there are in all, of which one, with Pattern, matches. At least 1 where there is a Pattern.
+	Subscriptions int
+	// Receive is called for each message. It must not keep the payload.
+	Receive func(payload []byte)
+	// Relay has the end pass on what the ends that dialled it send, to those that it dialled.
+	Relay bool
+
+	Compression codec.Mode
+	// Sharing is how many ends of this process share the memory that one node has by default for what it sent. At least 1.
+	Sharing    int
+	Congestion string // of TCP; "" is the system's
+	// Count has Sent count for the bus over QUIC, on a socket of this package's own: what the transport does with
+	// its own socket is not measured then.
+	Count bool
+}
+
+// New makes an end that has no connection yet.
+func New(c Config) (End, error) {
+	switch c.Kind {
+	case BusQUIC, BusTCP:
+		return newBusEnd(c)
+	case RawQUIC, RawTLS, RawTCP:
+		return newRawEnd(c)
+	}
+	return nil, fmt.Errorf("no contender is called %q", c.Kind)
+}

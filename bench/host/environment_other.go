@@ -1,0 +1,7 @@
+//go:build !linux
+
+package host
+
+func kernel() string      { return "" }
+func processor() string   { return "" }
+func loadAverage() string { return "" }

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"github.com/verbose-bus/verbose/bench/contender"
+	"github.com/verbose-bus/verbose/bench/host"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// plan makes the jobs that options select, and says what it leaves out or adds.
+func plan(o *options) (jobs []job, notes []string) {
+	for _, pattern := range allPatterns {
+		if !has(o.Pattern, pattern) && (pattern != oneWay || !has(o.Pattern, openLoop)) {
+			continue
+		}
+		for _, payload := range o.Payload {
+			for _, size := range o.sizes(pattern) {
+				for _, pinned := range o.pinned(pattern) {
+					jobs = append(jobs, o.jobs(cell{Pattern: pattern, Size: size, Payload: payload, Pinned: pinned})...)
+				}
+			}
+		}
+	}
+	if !has(o.Pattern, oneWay) && has(o.Pattern, openLoop) {
+		notes = append(notes, "one-way is measured too: the rates of the open loop are parts of its")
+	}
+	if all := len(jobs); !host.CanPin {
+		jobs = slices.DeleteFunc(jobs, func(j job) bool { return j.cell.Pinned })
+		if len(jobs) < all {
+			notes = append(notes, "pinned cells are left out: processes can be pinned to a processor on Linux only")
+		}
+	}
+	return jobs, notes
+}
+
+// sizes are those of a pattern. One-way has what an open loop needs.
+func (o *options) sizes(pattern string) []size {
+	if o.latencySizes != nil && (pattern == pingPong || pattern == openLoop || pattern == oneWay && !has(o.Pattern, oneWay)) {
+		return o.latencySizes
+	}
+	return o.Size
+}
+
+// pinned lists whether the processors of a pattern are pinned.
+func (o *options) pinned(pattern string) []bool {
+	var list []bool
+	latency := pattern == pingPong || has(o.Pattern, openLoop) && (pattern == openLoop || pattern == oneWay)
+	if has(o.CPU, "pinned") || len(o.CPU) == 0 && latency && !o.InProcess {
+		list = append(list, true)
+	}
+	if has(o.CPU, "free") || len(o.CPU) == 0 {
+		list = append(list, false)
+	}
+	return list
+}
+
+// jobs spreads a cell over what its pattern varies.
+func (o *options) jobs(c cell) []job {
+	all := append(o.buses(c.Payload), o.baselines()...)
+	var jobs []job
+	each := func(values []int, set func(*cell, int)) {
+		for _, v := range values {
+			varied := c
+			set(&varied, v)
+			jobs = append(jobs, job{cell: varied, contestants: all})
+		}
+	}
+	switch c.Pattern {
+	case openLoop:
+		for _, b := range o.buses(c.Payload) {
+			for _, load := range o.Load {
+				varied := c
+				varied.Load, varied.LoadOf = load, b.String()
+				jobs = append(jobs, job{cell: varied, contestants: append([]contestant{b}, o.baselines()...), rateOf: &b})
+			}
+		}
+	case fanOut, fanIn:
+		each(o.Fan, func(c *cell, n int) { c.Fan = n })
+	case chain:
+		each(o.Relays, func(c *cell, n int) { c.Relays = n })
+	case subscriptions:
+		each(o.Subscriptions, func(c *cell, n int) { c.Subscriptions = n })
+	default:
+		jobs = append(jobs, job{cell: c, contestants: all})
+	}
+	return jobs
+}
+
+func (o *options) buses(payload string) []contestant {
+	modes := []codec.Mode{codec.Off}
+	if payload == earthquakes {
+		modes = o.Compression
+	}
+	var list []contestant
+	for _, transport := range o.Transport {
+		for _, mode := range modes {
+			list = append(list, contestant{contender.Kind("bus/" + transport), mode})
+		}
+	}
+	return list
+}
+
+func (o *options) baselines() []contestant {
+	var list []contestant
+	for _, name := range o.Baseline {
+		list = append(list, contestant{contender.Kind("raw/" + name), codec.Off})
+	}
+	return list
+}
+
+// turns is how many measurements jobs take: one to count packets and one a pass, for each contestant.
+func turns(o *options, jobs []job) int {
+	n := 0
+	for _, j := range jobs {
+		n += len(j.contestants) * (1 + o.Passes)
+	}
+	return n
+}
+
+// setup is about what connecting two processes takes.
+const setup = 150 * time.Millisecond
+
+// expected is about how long jobs take.
+func expected(o *options, jobs []job) time.Duration {
+	per := time.Duration(o.Passes)*(setup+o.Warmup+o.Time) + setup + o.Warmup + o.countingTime()
+	return time.Duration(turns(o, jobs)/(1+o.Passes)) * per
+}
+
+// countingTime is how long packets are counted.
+func (o *options) countingTime() time.Duration { return min(o.Time, 500*time.Millisecond) }

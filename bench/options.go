@@ -1,0 +1,171 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/verbose-bus/verbose/bench/host"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// options are the command line. What is not given is filled in by the preset: the usual one, --quick or --all.
+type options struct {
+	Quick bool `help:"Take half a minute: 64 B, short passes." xor:"preset" json:"quick,omitempty"`
+	All   bool `help:"Measure every pattern and payload; takes hours." xor:"preset" json:"all,omitempty"`
+
+	Pattern       []string     `help:"What flows: one-way, ping-pong, open-loop, fan-out, fan-in, chain, unheard, subscriptions. Default: one-way,ping-pong." enum:"one-way,ping-pong,open-loop,fan-out,fan-in,chain,unheard,subscriptions" placeholder:"NAME" json:"pattern"`
+	Transport     []string     `help:"The bus over quic, tcp. Default: both." enum:"quic,tcp" placeholder:"NAME" json:"transport"`
+	Baseline      []string     `help:"What it is compared with: quic, tls, tcp. Default: all." enum:"quic,tls,tcp" placeholder:"NAME" json:"baseline"`
+	Size          []size       `help:"Of an event. Default: 64B,1KiB,16KiB,1MiB; for latency 64B." placeholder:"SIZE" json:"size"`
+	Payload       []string     `help:"random, earthquakes. Default: random." enum:"random,earthquakes" placeholder:"NAME" json:"payload"`
+	Compression   []codec.Mode `help:"Of the bus, for earthquakes: off, adaptive, s2, zstd. Default: off,adaptive. Random payloads always go without." placeholder:"NAME" json:"compression"`
+	CPU           []string     `help:"pinned: all processes on one processor; free: on all. Default: free; for latency both." enum:"pinned,free" placeholder:"NAME" json:"cpu,omitempty"`
+	Load          []int        `help:"Of an open loop, in percent of the bus's saturation. Default: 10,50,80." placeholder:"N" json:"load"`
+	Fan           []int        `help:"Ends of a fan-out or fan-in. Default: 1,10,100,1000." placeholder:"N" json:"fan"`
+	Relays        []int        `help:"In a chain. Default: 1,2,4." placeholder:"N" json:"relays"`
+	Subscriptions []int        `help:"Of the receiver, one of which matches. Default: 1,10000." placeholder:"N" json:"subscriptions"`
+
+	Passes     int           `help:"Default: 5." placeholder:"N" json:"passes"`
+	Time       time.Duration `help:"Measured in each pass, of each contender. Default: 2s." placeholder:"D" json:"time_ns"`
+	Warmup     time.Duration `help:"Before that. Default: 300ms." placeholder:"D" json:"warmup_ns"`
+	Congestion string        `help:"TCP congestion control, such as bbr or cubic. Default: the system's." placeholder:"NAME" json:"congestion,omitempty"`
+	InProcess  bool          `help:"Run both sides in this process instead of one each." json:"in_process,omitempty"`
+
+	Events  string `help:"A file with events, one a line, to cut payloads from." default:"cmd/verbose/internal/demo/earthquakes.ndjson.zst" placeholder:"FILE" json:"events"`
+	Out     string `help:"The directory for results." default:"bench/results" placeholder:"DIR" json:"-"`
+	Profile string `help:"A directory for CPU profiles of every process." placeholder:"DIR" json:"-"`
+
+	latencySizes []size // other than Size where no size was asked for: latency says most where events are small
+}
+
+// size is one in bytes.
+type size int
+
+// sizeUnits are the longest first: each ends with the next.
+var sizeUnits = []struct {
+	name  string
+	bytes int
+}{{"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}, {"", 1}}
+
+// UnmarshalText reads a number with a unit: 64, 64B, 16KiB, 1MiB.
+func (s *size) UnmarshalText(text []byte) error {
+	for _, unit := range sizeUnits {
+		digits, ok := strings.CutSuffix(string(text), unit.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(digits)
+		if err != nil || n < 1 || n > 16<<20/unit.bytes {
+			break
+		}
+		*s = size(n * unit.bytes)
+		return nil
+	}
+	return fmt.Errorf("%q: use a size from 1B to 16MiB, such as 64B or 16KiB", text)
+}
+
+// MarshalText is String, for results.
+func (s size) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// String is the size in the largest unit that leaves no fraction.
+func (s size) String() string {
+	for _, unit := range sizeUnits {
+		if int(s)%unit.bytes == 0 {
+			return strconv.Itoa(int(s)/unit.bytes) + unit.name
+		}
+	}
+	panic("every size is a number of bytes")
+}
+
+// parse reads the command line. It does not return after --help.
+func parse(args []string, out io.Writer) (*options, error) {
+	o := new(options)
+	parser, err := kong.New(o, kong.Name("bench"), kong.Writers(out, out),
+		kong.Description("Measures the bus beside raw QUIC, TLS and TCP. Lists are separated by commas."),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}))
+	if err != nil {
+		panic(err) // the tags of options are wrong
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return nil, err
+	}
+	o.fill()
+	if o.Events, err = filepath.Abs(o.Events); err != nil {
+		return nil, err
+	}
+	return o, o.validate()
+}
+
+// fill sets what was not given.
+func (o *options) fill() {
+	passes, length, warmup := 5, 2*time.Second, 300*time.Millisecond
+	patterns, payloads, sizes := []string{oneWay, pingPong}, []string{random}, []size{64, 1 << 10, 16 << 10, 1 << 20}
+	switch {
+	case o.Quick:
+		sizes, length, warmup = sizes[:1], 200*time.Millisecond, 100*time.Millisecond
+	case o.All:
+		patterns, payloads = allPatterns, []string{random, earthquakes}
+	}
+	byDefault(&o.Pattern, patterns)
+	byDefault(&o.Payload, payloads)
+	byDefault(&o.Transport, []string{"quic", "tcp"})
+	byDefault(&o.Baseline, []string{"quic", "tls", "tcp"})
+	byDefault(&o.Compression, []codec.Mode{codec.Off, codec.Adaptive})
+	byDefault(&o.Load, []int{10, 50, 80})
+	byDefault(&o.Fan, []int{1, 10, 100, 1000})
+	byDefault(&o.Relays, []int{1, 2, 4})
+	byDefault(&o.Subscriptions, []int{1, 10_000})
+	if len(o.Size) == 0 && !o.All {
+		o.latencySizes = sizes[:1]
+	}
+	byDefault(&o.Size, sizes)
+	if o.Passes == 0 {
+		o.Passes = passes
+	}
+	if o.Time == 0 {
+		o.Time = length
+	}
+	if o.Warmup == 0 {
+		o.Warmup = warmup
+	}
+}
+
+func byDefault[T any](list *[]T, values []T) {
+	if len(*list) == 0 {
+		*list = values
+	}
+}
+
+func (o *options) validate() error {
+	for _, c := range []struct {
+		flag     string
+		values   []int
+		min, max int
+	}{
+		{"load", o.Load, 1, 100}, {"fan", o.Fan, 1, 1000}, {"relays", o.Relays, 1, 16}, {"subscriptions", o.Subscriptions, 1, 1_000_000},
+		{"passes", []int{o.Passes}, 1, 1000},
+	} {
+		for _, v := range c.values {
+			if v < c.min || v > c.max {
+				return fmt.Errorf("--%s: %d is not within %d to %d", c.flag, v, c.min, c.max)
+			}
+		}
+	}
+	if o.Time < 0 || o.Warmup < 0 {
+		return errors.New("--time and --warmup can't be negative")
+	}
+	if o.InProcess && has(o.CPU, "pinned") {
+		return errors.New("--in-process can't be pinned: only processes of their own are")
+	}
+	if o.Congestion != "" && host.CongestionInUse(o.Congestion) != o.Congestion {
+		return fmt.Errorf("--congestion: this system has no %s", o.Congestion)
+	}
+	return nil
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package pace
+
+import "time"
+
+func sleep(d time.Duration) { <-time.After(d) }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/verbose-bus/verbose/bench/child"
+	"github.com/verbose-bus/verbose/bench/host"
+)
+
+// process is a child as its parent sees it.
+type process struct {
+	role   child.Role
+	orders io.WriteCloser
+	report *json.Decoder
+	wait   func() error
+	kill   context.CancelFunc
+}
+
+// start starts a child and has it connect. It ends with ctx at the latest; stop has to be called.
+func (s *session) start(ctx context.Context, spec child.Spec, pinned bool) (*process, child.Report, error) {
+	p := &process{role: spec.Role}
+	ctx, p.kill = context.WithCancel(ctx)
+	var err error
+	if s.options.InProcess {
+		p.goroutine(ctx)
+	} else {
+		err = p.exec(ctx, pinned)
+	}
+	if err != nil {
+		p.kill()
+		return nil, child.Report{}, err
+	}
+	line, err := json.Marshal(spec)
+	var report child.Report
+	if err == nil {
+		report, err = p.ask(string(line))
+	}
+	if err != nil {
+		p.stop()
+		return nil, child.Report{}, err
+	}
+	return p, report, nil
+}
+
+// exec starts this program again.
+func (p *process) exec(ctx context.Context, pinned bool) error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.CommandContext(ctx, program)
+	c.Env = append(os.Environ(), childVariable+"=1")
+	c.Stderr = os.Stderr
+	if p.orders, err = c.StdinPipe(); err != nil {
+		return err
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	p.report = json.NewDecoder(out)
+	if pinned {
+		err = host.StartPinned(c)
+	} else {
+		err = c.Start()
+	}
+	p.wait = c.Wait
+	return err
+}
+
+// goroutine has a child without a process of its own.
+func (p *process) goroutine(ctx context.Context) {
+	in, orders := io.Pipe()
+	reports, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() { // stop waits for it
+		err := child.Run(in, out)
+		out.CloseWithError(io.EOF)
+		in.CloseWithError(io.ErrClosedPipe)
+		done <- err
+	}()
+	release := context.AfterFunc(ctx, func() { in.Close(); reports.Close() })
+	p.orders, p.report = orders, json.NewDecoder(reports)
+	p.wait = func() error { release(); return <-done }
+}
+
+// ask tells the child something and returns its answer.
+func (p *process) ask(line string) (child.Report, error) {
+	var r child.Report
+	if _, err := io.WriteString(p.orders, line+"\n"); err != nil {
+		return r, fmt.Errorf("the %s is gone: %w", p.role, err)
+	}
+	if err := p.report.Decode(&r); err != nil {
+		return r, fmt.Errorf("the %s does not answer: %w", p.role, err)
+	}
+	if r.Error != "" {
+		return r, errors.New(r.Error)
+	}
+	return r, nil
+}
+
+// stopTimeout is how long a child may take to close its ends. What it measured is known by then.
+const stopTimeout = 10 * time.Second
+
+// stop ends the child and waits for it. Its errors count no more.
+func (p *process) stop() {
+	defer p.kill()
+	defer time.AfterFunc(stopTimeout, p.kill).Stop()
+	p.ask(string(child.Stop))
+	p.orders.Close()
+	p.wait()
+}

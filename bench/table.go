@@ -1,0 +1,151 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/verbose-bus/verbose/bench/child"
+	"github.com/verbose-bus/verbose/bench/stats"
+)
+
+// print writes a table for each cell.
+func (r *report) print(out io.Writer) error {
+	e := r.Environment
+	fmt.Fprintf(out, "%s %s/%s, %s, %d cores, kernel %s, TCP congestion control %s, QUIC's NewReno; load %s\n", e.Go, e.OS, e.Arch, e.CPU, e.Cores, e.Kernel, e.Congestion, e.Load)
+	fmt.Fprintf(out, "%d passes of %s, after %s; ratios are ours to theirs of the same pass, min–median–max\n", r.Settings.Passes, r.Settings.Time, r.Settings.Warmup)
+	if r.Interrupted {
+		fmt.Fprintln(out, "Interrupted: what follows is what was there.")
+	}
+	for rows := r.Rows; len(rows) > 0; {
+		n := 1
+		for n < len(rows) && rows[n].Cell == rows[0].Cell {
+			n++
+		}
+		if err := printCell(out, rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func printCell(out io.Writer, rows []row) error {
+	c := rows[0].Cell
+	title := c.String()
+	if rate := rows[0].OfferedRate; rate > 0 {
+		title += fmt.Sprintf(", %s events/s", short(rate))
+	}
+	fmt.Fprintf(out, "\n%s\n", title)
+	bases := baselinesOf(rows)
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	if c.ofLatency() {
+		fmt.Fprint(w, "  \tp50 µs\tp90\tp99\tp99.9\tmax")
+	} else {
+		fmt.Fprint(w, "  \tevents/s\tMB/s")
+	}
+	for _, base := range bases {
+		if c.ofLatency() {
+			base = "p50 " + base
+		}
+		fmt.Fprintf(w, "\t÷ %s", base)
+	}
+	fmt.Fprintln(w, "\tCPU µs/event\tCPU ÷\tallocs/event\tpeak MiB\tB/event\tpackets/event")
+	for _, r := range rows {
+		if len(r.Samples) > 0 {
+			r.print(w, bases)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		for _, text := range r.Errors {
+			fmt.Fprintf(out, "  %s failed: %s\n", r.Name, text)
+		}
+	}
+	return nil
+}
+
+// baselinesOf are the names of the baselines among rows.
+func baselinesOf(rows []row) []string {
+	var names []string
+	for _, r := range rows {
+		if !r.Contestant.Kind.IsBus() {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// print writes the row's line.
+func (r *row) print(w io.Writer, bases []string) {
+	cells := []string{"  " + r.Name}
+	ratio := "rate"
+	if r.Cell.ofLatency() {
+		ratio = "p50"
+		for _, m := range []metric{p50, p90, p99, p999, most} {
+			cells = append(cells, fmt.Sprintf("%.1f", r.median(m)/1e3))
+		}
+	} else {
+		cells = append(cells,
+			fmt.Sprintf("%s (%s–%s)", short(r.Rate.Median), short(r.Rate.Min), short(r.Rate.Max)),
+			fmt.Sprintf("%.0f", r.Rate.Median*float64(r.Cell.Size)/1e6))
+	}
+	for _, base := range bases {
+		text := ""
+		if of, ok := r.Ratios[base][ratio]; ok {
+			text = of.String()
+		}
+		cells = append(cells, text)
+	}
+	cells = append(cells,
+		fmt.Sprintf("%.3g", r.median(cpuOf)),
+		r.cpuRatios(bases),
+		r.sides(func(s side) string { return fmt.Sprintf("%.2f", s.AllocsPerEvent) }),
+		r.sides(func(s side) string { return fmt.Sprint(s.PeakRSS >> 20) }),
+		fmt.Sprintf("%.4g", r.Wire.BytesPerEvent), fmt.Sprintf("%.3g", r.Wire.PacketsPerEvent))
+	fmt.Fprintln(w, strings.Join(cells, "\t"))
+}
+
+// cpuRatios are the medians of the ratios of CPU per event, in the order of the baselines.
+func (r *row) cpuRatios(bases []string) string {
+	var texts []string
+	for _, base := range bases {
+		if ratio, ok := r.Ratios[base]["cpu"]; ok {
+			texts = append(texts, fmt.Sprintf("%.2f", ratio.Median))
+		}
+	}
+	return strings.Join(texts, " ")
+}
+
+func (r *row) median(m metric) float64 { return stats.RangeOf(r.each(m)).Median }
+
+// sides is a figure of the middle pass for each role, from the source on.
+func (r *row) sides(of func(side) string) string {
+	byRate := slices.SortedFunc(slices.Values(r.Samples), func(a, b sample) int {
+		return int(math.Copysign(1, a.Rate-b.Rate))
+	})
+	middle := byRate[len(byRate)/2].Sides
+	var texts []string
+	for _, role := range []child.Role{child.Source, child.Relay, child.Sink, child.Echo} {
+		if s, ok := middle[role]; ok {
+			texts = append(texts, of(s))
+		}
+	}
+	return strings.Join(texts, " ")
+}
+
+// short is a number with three digits and a unit.
+func short(v float64) string {
+	switch {
+	case v >= 1e6:
+		return fmt.Sprintf("%.3gM", v/1e6)
+	case v >= 1e4:
+		return fmt.Sprintf("%.3gk", v/1e3)
+	}
+	return fmt.Sprintf("%.0f", v)
+}
