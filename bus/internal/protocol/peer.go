@@ -179,11 +179,11 @@ func (m *Machine) dropPledge(now time.Duration, q *peer, id LinkID) {
 // owed more. What a link was owed goes to whoever answers there: also when that is
 // another node than before.
 func (m *Machine) claimPledges(q *peer, p *path) {
-	owed := make(map[*log]uint64)
+	owed := make(map[*log]*cursor)
 	inherit := func(x *peer) {
 		for l, c := range x.cursors {
-			if pos, ok := owed[l]; !ok || c.clear() < pos {
-				owed[l] = c.clear()
+			if owed[l] == nil || c.clear() < owed[l].clear() {
+				owed[l] = c
 			}
 		}
 	}
@@ -203,11 +203,15 @@ func (m *Machine) claimPledges(q *peer, p *path) {
 		}
 	}
 	for _, l := range m.logList {
-		pos := l.have
-		if at, ok := owed[l]; ok {
-			pos = at
+		kept := owed[l]
+		if kept == nil {
+			m.addCursor(q, l, l.have)
+			continue
 		}
-		m.addCursor(q, l, pos)
+		c := m.addCursor(q, l, kept.clear())
+		if kept.peer.id == uuid.Nil { // it was owed everything, and why some is lost is known
+			c.lost = slices.Clone(kept.lost)
+		}
 	}
 }
 

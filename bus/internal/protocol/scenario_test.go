@@ -130,7 +130,8 @@ func TestFirstPeerIsToldWhatIsNoLongerHeld(t *testing.T) {
 		b.want(a.log(0), "16-20")
 		b.wantGaps(a.log(0), "1-15")
 		w.runFor(time.Second)
-		w.expect(len(a.reports) == 1 && a.reports[0].Peer == b.id && a.reports[0].Last == 15, "reports: %+v", a.reports)
+		r := a.reports
+		w.expect(len(r) == 1 && r[0].Peer == b.id && r[0].Last == 15 && r[0].Reason == ReasonBuffer, "reports: %+v", r)
 	})
 }
 
