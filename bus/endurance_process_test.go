@@ -43,7 +43,7 @@ type endProcess struct {
 // startEnd starts a process of this test binary. Its notes go to tell, which is called until the last.
 func startEnd(role string, env []string, tell func(note)) (*endProcess, error) {
 	p := &endProcess{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(append(os.Environ(), "VERBOSE_TEST_ROLE=endurance-"+role), env...)
+	p.cmd.Env = append(append(os.Environ(), "VERBOSE_TEST_ROLE="+role), env...)
 	p.cmd.Stderr = os.Stderr
 	output, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -162,11 +162,13 @@ func (m *Machine) isReachable(id uuid.UUID) bool {
 	return m.reach[id]
 }
 
-// reprieve notes which of the nodes that were out of reach no longer are.
+// reprieve notes which of the nodes that were out of reach no longer are. Those behind us may
+// have dropped their records already.
 func (m *Machine) reprieve() {
 	for _, r := range m.recordList {
 		if r.lostAt > 0 && m.isReachable(r.version.node) {
 			r.lostAt = 0
+			m.forward(r, nil)
 		}
 	}
 }
