@@ -105,11 +105,12 @@ func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 	m.logs[id] = l
 	m.logList = append(m.logList, l)
 	for _, q := range m.peerList {
-		pos := begin
-		if r := q.remote[id]; r != nil {
-			pos = r.have
+		if r := q.remote[id]; r != nil { // should it restart, it resumes at what it was done with
+			m.addCursor(q, l, r.done).heard(r.have, r.done)
+		} else {
+			m.addCursor(q, l, begin)
 		}
-		m.introduce(m.addCursor(q, l, pos))
+		m.introduce(q.cursors[l])
 		m.enqueue(q.cursors[l])
 	}
 	return l
