@@ -224,6 +224,7 @@ func (e *engine) act(t *todo) {
 	}
 	if t.flush {
 		e.node.flushLater()
+		e.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleTopology})
 	}
 	clear(t.wakes)
 	clear(t.starts)

@@ -217,8 +217,10 @@ func TestHostileCuts(t *testing.T) {
 	everyTransport(t, func(t *testing.T, scheme string) {
 		besideAStream(t, scheme, mischief{times: 1 << 30, says: []string{"remote=127.0.0.1:", "error="}, do: func(v *victim) {
 			in := collect(t, v.target, "cut")
-			honest := v.rogue(v.identity(uuid.Nil, "honest"))
+			identity := v.identity(uuid.Nil, "honest")
+			honest := v.rogue(identity)
 			greeting, data := honest.greeting(), honest.data("cut")
+			honest.conn.CloseWithCode(bus.CloseNormal, "")
 			const atOnce = 8
 			var all sync.WaitGroup
 			for i := range atOnce {
@@ -235,6 +237,7 @@ func TestHostileCuts(t *testing.T) {
 				t.Errorf("%d events of members that were cut off", len(in.events))
 			}
 			// And with the last byte, all is right.
+			honest = v.rogue(identity)
 			honest.say(honest.control, greeting)
 			honest.say(honest.open(), data)
 			in.want("from a rogue")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ const (
 	LifecycleForgotten                             // Peer: it was away for BufferTimeout, and is owed nothing more
 	LifecycleRefused                               // Peer, Text: its events are not taken on
 	LifecycleListenFailed                          // URL, Err: a listener is down
+	LifecycleTopology                              // other nodes, their links or patterns may have changed, see Node.Topology; one at most waits for a reader
 	LifecycleOverrun                               // Count: the reader of this stream was too slow for so many events
 	LifecycleClosed                                // the node is closed; nothing follows
 )
@@ -39,7 +41,8 @@ var lifecycleNames = [...]string{
 	LifecyclePeerUp: "peer up", LifecyclePeerDown: "peer down", LifecycleBackoff: "backoff",
 	LifecycleRejected: "rejected", LifecycleGap: "gap", LifecycleReport: "gap reported",
 	LifecycleLaggard: "laggard", LifecycleForgotten: "forgotten", LifecycleRefused: "refused",
-	LifecycleListenFailed: "listen failed", LifecycleOverrun: "overrun", LifecycleClosed: "closed",
+	LifecycleListenFailed: "listen failed", LifecycleTopology: "topology", LifecycleOverrun: "overrun",
+	LifecycleClosed: "closed",
 }
 
 // String is the kind in words.
@@ -100,9 +103,10 @@ type lifecycle struct {
 const maxNotes = 4096
 
 type lifecycleReader struct {
-	wake    signal
-	notes   []LifecycleEvent
-	overrun int
+	wake     signal
+	notes    []LifecycleEvent
+	topology bool // one of them is a LifecycleTopology: the reader will look
+	overrun  int
 }
 
 func (l *lifecycle) publish(e LifecycleEvent) {
@@ -113,10 +117,14 @@ func (l *lifecycle) publish(e LifecycleEvent) {
 	defer l.mu.Unlock()
 	l.closed = l.closed || e.Kind == LifecycleClosed
 	for r := range l.readers {
-		if len(r.notes) >= maxNotes {
+		switch {
+		case e.Kind == LifecycleTopology && r.topology:
+			continue
+		case len(r.notes) >= maxNotes && !l.closed:
 			r.overrun++
 			continue
 		}
+		r.topology = r.topology || e.Kind == LifecycleTopology
 		r.notes = append(r.notes, e)
 		r.wake.notify()
 	}
@@ -149,10 +157,11 @@ func (n *Node) Lifecycle(ctx context.Context) iter.Seq[LifecycleEvent] {
 		for {
 			l.mu.Lock()
 			notes, overrun := r.notes, r.overrun
-			r.notes, r.overrun = nil, 0
+			r.notes, r.overrun, r.topology = nil, 0, false
 			l.mu.Unlock()
 			if overrun > 0 {
-				notes = append(notes, LifecycleEvent{Kind: LifecycleOverrun, At: time.Now(), Count: overrun})
+				at := min(len(notes), maxNotes) // what comes after that many is the end
+				notes = slices.Insert(notes, at, LifecycleEvent{Kind: LifecycleOverrun, At: time.Now(), Count: overrun})
 			}
 			for _, e := range notes {
 				if !yield(e) || e.Kind == LifecycleClosed {

@@ -95,3 +95,10 @@ type Prioritizer interface {
 	// (RFC 9218: 0 to 7, 3 by default).
 	SetPriority(urgency uint8)
 }
+
+// RTTMeasurer is implemented by connections that measure the round-trip time to
+// the peer; [Node.Topology] shows it.
+type RTTMeasurer interface {
+	// RTT is a smoothed value, or 0 while none is known. It does not block.
+	RTT() time.Duration
+}

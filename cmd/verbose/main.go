@@ -27,6 +27,7 @@ type cli struct {
 	Emit       emitCommand       `cmd:"" aliases:"pub" help:"Emit events, and wait until they are done everywhere."`
 	Relay      relayCommand      `cmd:"" help:"Run a node that only passes events on."`
 	Ping       pingCommand       `cmd:"" help:"Measure round trips to a node."`
+	Topology   topologyCommand   `cmd:"" help:"Show the nodes of a bus and how they are linked."`
 	Certs      certsCommand      `cmd:"" help:"Make a CA, and issue and renew identities."`
 	Demo       demoCommand       `cmd:"" help:"Stream a week of earthquakes through a chain of nodes, over QUIC and TCP, whose connections are cut again and again."`
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`

@@ -39,7 +39,7 @@ func (c *pingCommand) Run(ctx context.Context, s *streams) error {
 	w := watch(node, logger)
 	defer w.close()
 	defer node.Close()
-	peer, err := c.reach(ctx, node, w)
+	peer, err := reach(ctx, node, w, c.URL, c.Wait)
 	if err != nil {
 		return err
 	}
@@ -54,13 +54,13 @@ func (c *pingCommand) Run(ctx context.Context, s *streams) error {
 	return nil
 }
 
-// reach connects.
-func (c *pingCommand) reach(ctx context.Context, node *bus.Node, w *watcher) (*bus.Peer, error) {
-	link, err := node.Connect(c.URL)
+// reach connects to one address, and waits for so long until the peer is there.
+func reach(ctx context.Context, node *bus.Node, w *watcher, url string, wait time.Duration) (*bus.Peer, error) {
+	link, err := node.Connect(url)
 	if err != nil {
 		return nil, &usageError{err.Error()}
 	}
-	waiting, cancel := context.WithTimeout(ctx, c.Wait)
+	waiting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	peer, err := link.Ready(waiting)
 	switch {
@@ -72,9 +72,9 @@ func (c *pingCommand) reach(ctx context.Context, node *bus.Node, w *watcher) (*b
 		return nil, err
 	}
 	if _, trouble := w.trouble(); trouble != nil {
-		return nil, fmt.Errorf("no connection to %s within %v: %w", c.URL, c.Wait, trouble)
+		return nil, fmt.Errorf("no connection to %s within %v: %w", url, wait, trouble)
 	}
-	return nil, fmt.Errorf("no connection to %s within %v: check the address, and that a node listens there", c.URL, c.Wait)
+	return nil, fmt.Errorf("no connection to %s within %v: check the address, and that a node listens there", url, wait)
 }
 
 func (c *pingCommand) measure(ctx context.Context, s *streams, peer *bus.Peer) (trips []time.Duration, lost int, err error) {

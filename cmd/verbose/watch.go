@@ -13,9 +13,10 @@ import (
 
 // watcher logs what happens to a node, and remembers what an error message may need.
 type watcher struct {
-	logger *slog.Logger
-	cancel context.CancelFunc
-	ended  chan struct{}
+	logger   *slog.Logger
+	cancel   context.CancelFunc
+	ended    chan struct{}
+	topology chan struct{} // has one when it may have changed
 
 	mu       sync.Mutex
 	failures map[string]error // by URL: why the last attempt to connect failed
@@ -31,7 +32,7 @@ func newLogger(s *streams, level slog.Level) *slog.Logger {
 // watch follows the node until close.
 func watch(node *bus.Node, logger *slog.Logger) *watcher {
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watcher{logger: logger, cancel: cancel, ended: make(chan struct{}), failures: make(map[string]error)}
+	w := &watcher{logger: logger, cancel: cancel, ended: make(chan struct{}), topology: make(chan struct{}, 1), failures: make(map[string]error)}
 	events := node.Lifecycle(ctx)
 	go func() { // close waits for it
 		defer close(w.ended)
@@ -57,7 +58,7 @@ func (w *watcher) note(e bus.LifecycleEvent) {
 	repeated := w.remember(e)
 	level := slog.LevelInfo
 	switch e.Kind {
-	case bus.LifecycleConnect, bus.LifecyclePathUp:
+	case bus.LifecycleConnect, bus.LifecyclePathUp, bus.LifecycleTopology:
 		level = slog.LevelDebug
 	case bus.LifecycleBackoff:
 		if level = slog.LevelWarn; repeated || wentAway(e.Err) {
@@ -92,6 +93,11 @@ func (w *watcher) remember(e bus.LifecycleEvent) (repeated bool) {
 		delete(w.failures, e.URL)
 	case bus.LifecycleRejected:
 		w.rejected = e.Err
+	case bus.LifecycleTopology:
+		select {
+		case w.topology <- struct{}{}:
+		default:
+		}
 	case bus.LifecycleReport:
 		w.missing += e.Gap.To - e.Gap.From + 1
 	}

@@ -195,23 +195,3 @@ func (m *Machine) dropUnreachable(now time.Duration) {
 		m.timers.set(&m.recordGC, now+recordGrace)
 	}
 }
-
-// Member is a node that can be reached, as its record describes it.
-type Member struct {
-	ID         uuid.UUID
-	Name       string
-	Neighbours []uuid.UUID
-	Patterns   []string
-}
-
-// Members lists the nodes that can be reached, this one first.
-func (m *Machine) Members() []Member {
-	m.isReachable(m.cfg.ID)
-	var list []Member
-	for _, r := range m.recordList {
-		if m.reach[r.version.node] {
-			list = append(list, Member{r.version.node, r.name, r.neighbours, r.patterns[:r.live]})
-		}
-	}
-	return list
-}
