@@ -22,5 +22,6 @@
 // that it receives what is sent to it (Retry, RFC 9000 section 8.1.2). A host that has proved it may have as many of them as
 // places are free, so that strangers at some hosts leave room for nodes at others. A connection accepts 80
 // streams at a time and buffers at most 6 MiB per stream and 15 MiB in all for a reader that
-// does not read. 32 finished connections wait for Accept, further ones are refused.
+// does not read. 32 finished connections wait for Accept, further ones are refused. On Linux, a socket has 128 KiB of
+// buffers to receive bursts in (UDP_GRO), and at most 512 KiB when it is busy.
 package quictransport

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/verbose-bus/verbose/quictransport/gro"
 )
 
 // endpoint is one packet socket and the QUIC machinery on it. It listens,
@@ -66,7 +68,7 @@ func (t *Transport) listenPacket(ctx context.Context, addr string) (net.PacketCo
 	if err != nil {
 		return nil, err
 	}
-	return &udpSocket{conn.(*net.UDPConn)}, nil
+	return newSocket(conn.(*net.UDPConn), gro.New), nil
 }
 
 // lockOpening waits for the right to look for a socket and open one if there is none.

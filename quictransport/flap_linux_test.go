@@ -10,16 +10,18 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/quic-go/quic-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/verbose-bus/verbose/bus/bustest/pair"
+	"github.com/verbose-bus/verbose/quictransport/gro"
 )
 
 // island is a network namespace whose only link is a pair.Loopback that can be
 // switched on and off.
 type island struct {
 	control int // any socket in the namespace
-	open    func(addr string) (net.PacketConn, error)
+	open    func(addr string) (*net.UDPConn, error)
 }
 
 // newIsland needs root, and skips the test without.
@@ -58,14 +60,14 @@ func newIsland(t *testing.T) *island {
 		return nil
 	default:
 		n := &island{control: result.(int)}
-		n.open = func(addr string) (net.PacketConn, error) {
+		n.open = func(addr string) (*net.UDPConn, error) {
 			r := request{addr, make(chan any)}
 			requests <- r
 			switch result := (<-r.reply).(type) {
 			case error:
 				return nil, result
 			default:
-				return &udpSocket{result.(*net.UDPConn)}, nil
+				return result.(*net.UDPConn), nil
 			}
 		}
 		t.Cleanup(func() {
@@ -107,7 +109,13 @@ func TestLinkFlap(t *testing.T) {
 			ca := pair.NewCA(t, "test")
 			p := &pair.Pair[*Transport]{Ctx: pair.Context(t)}
 			open := func(addr string) func(context.Context, string) (net.PacketConn, error) {
-				return func(context.Context, string) (net.PacketConn, error) { return n.open(addr) }
+				return func(context.Context, string) (net.PacketConn, error) {
+					conn, err := n.open(addr)
+					if err != nil {
+						return nil, err
+					}
+					return newSocket(conn, gro.New), nil
+				}
 			}
 			p.Client = newTransport(t, Config{Identity: pair.Issue(t, ca), ListenPacket: open(test.dialFrom)})
 			p.Server = newTransport(t, Config{Identity: pair.Issue(t, ca), ListenPacket: open(test.listen)})
@@ -153,9 +161,9 @@ func TestSendFailuresAreSilent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := conn.(*udpSocket)
+	s := newSocket(conn, gro.New).(quic.OOBCapablePacketConn)
 	target := &net.UDPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 9} // there is no route off the island
-	if _, err := s.UDPConn.WriteTo([]byte("x"), target); err == nil {
+	if _, err := conn.WriteTo([]byte("x"), target); err == nil {
 		t.Fatal("sent where there is no route")
 	}
 	if n, err := s.WriteTo([]byte("x"), target); n != 1 || err != nil {

@@ -4,7 +4,19 @@ import (
 	"net"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/verbose-bus/verbose/quictransport/gro"
 )
+
+// newSocket is what quic-go gets of a UDP socket: with receive offload where receive gives a reader for it (gro.New).
+func newSocket(conn *net.UDPConn, receive func(*net.UDPConn) (*gro.Reader, error)) net.PacketConn {
+	socket := &udpSocket{conn}
+	reader, err := receive(conn)
+	if err != nil {
+		return socket
+	}
+	return &offloadSocket{socket, reader}
+}
 
 // udpSocket is a UDP socket for which a network that is down for a moment is a
 // network that loses packets. quic-go ends a connection when a send fails, so an unplugged cable would
@@ -15,9 +27,17 @@ import (
 // segmentation offload and ECN.
 type udpSocket struct{ *net.UDPConn }
 
+// offloadSocket is one whose packets come in bursts. quic-go reads through ReadBatch where it finds it, and
+// nothing else reads from its sockets.
+type offloadSocket struct {
+	*udpSocket
+	*gro.Reader
+}
+
 var (
 	_ quic.OOBCapablePacketConn = (*udpSocket)(nil)
 	_ net.Conn                  = (*udpSocket)(nil) // without it quic-go finds no batched reads
+	_ quic.OOBCapablePacketConn = (*offloadSocket)(nil)
 )
 
 // WriteTo is what quic-go sends with where it has no offloads.

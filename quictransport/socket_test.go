@@ -13,6 +13,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/bus/bustest/pair"
+	"github.com/verbose-bus/verbose/quictransport/gro"
 )
 
 // TestOneSocket holds that a peer sees the listening port of the node that dials it.
@@ -146,7 +147,21 @@ func TestSocketKeepsOffloads(t *testing.T) {
 		if _, ok := e.socket.(net.Conn); !ok {
 			t.Errorf("%T hides batched reads from quic-go", e.socket)
 		}
+		if _, ok := e.socket.(*offloadSocket); ok != offers(t) {
+			t.Errorf("receives through %T; the system has receive offload: %t", e.socket, !ok)
+		}
 	}
+}
+
+// offers reports whether the system has receive offload.
+func offers(t *testing.T) bool {
+	conn, err := net.ListenPacket("udp", pair.Loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = gro.New(conn.(*net.UDPConn))
+	return err == nil
 }
 
 func TestTransportClose(t *testing.T) {
