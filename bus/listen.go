@@ -88,9 +88,18 @@ func (n *Node) report(p *path, err error) {
 			n.refusals.warn(n.log, "connection closed", what...)
 		}
 	default:
+		if wasDropped(err) {
+			return
+		}
 		n.refusals.warn(n.log, "connection not accepted", what...)
 		n.lifecycle.publish(LifecycleEvent{Kind: LifecycleRejected, Peer: p.conn.Peer(), Remote: p.conn.RemoteAddr(), Err: err})
 	}
+}
+
+// wasDropped reports whether the other side went on with another connection, or wanted none after all.
+func wasDropped(err error) bool {
+	var peer *PeerError
+	return errors.As(err, &peer) && peer.Remote && (peer.Code == CloseNormal || peer.Code == CloseSurplus)
 }
 
 // isFault reports whether a path ended because of what its peer did or failed to do.
