@@ -168,6 +168,7 @@ func TestPeerOverflow(t *testing.T) {
 	fast := w.node("fast")
 	emitter := w.node("emitter", func(c *bus.Config) {
 		c.BufferMax, c.PeerOverflow = 100, map[uuid.UUID]bus.Overflow{slow.ID(): bus.DropOldest}
+		c.BlockTimeout = time.Hour // or it would end the wait for the slow one
 	})
 	g := newGate(t)
 	gaps := make(chan *bus.GapError, 100)

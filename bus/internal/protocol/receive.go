@@ -273,7 +273,7 @@ func (m *Machine) knows(q *peer, l *log, pos uint64) {
 }
 
 // pass steps over positions that were not meant for us, up to pos. Known is the moment of
-// ours under which that was judged.
+// ours at which that was judged.
 func (m *Machine) pass(now time.Duration, l *log, pos, known uint64) {
 	if pos <= l.have {
 		return
