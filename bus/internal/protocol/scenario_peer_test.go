@@ -311,3 +311,18 @@ func TestEpochIsRenewedWhenTheClockWentBack(t *testing.T) {
 		})
 	}
 }
+
+// Interest that was confirmed while a node was alone is not, once others are in reach, before they
+// know of it.
+func TestConfirmedAloneIsNotConfirmedForNewcomers(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b := w.addNode(simConfig(), "a.>"), w.addNode(simConfig())
+		w.expect(a.m.Confirmed() == a.m.patternsVersion, "not confirmed while alone")
+		w.link(a, b)
+		for ; len(a.m.Connected()) == 0 || a.m.Confirmed() != a.m.patternsVersion; w.runFor(time.Millisecond) {
+			w.expect(w.now < 5*time.Second, "never confirmed")
+		}
+		r := b.m.records[a.id]
+		w.expect(r != nil && r.version == a.m.self.version, "confirmed, and B has %+v", r)
+	})
+}
