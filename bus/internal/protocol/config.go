@@ -55,6 +55,7 @@ const (
 	maxPatterns   = 1024                 // in a record; a node with more asks for everything
 	maxRecordText = 32 << 10             // bytes of patterns in a record, likewise
 	maxNeighbours = 4096
+	maxEndpoints  = 16 // in a record
 	maxName       = 255
 	maxReason     = 255
 	maxCached     = 4096                   // topics whose wanted-ness is remembered per peer

@@ -37,6 +37,7 @@ type Machine struct {
 	selfTimer  timer
 	lastSelf   time.Duration // when our record was last renewed
 
+	endpoints       []string // where we can be dialled
 	patterns        []string // of the local subscriptions
 	patternsVersion uint64
 	confirmed       uint64 // the version of them that every node reachable has
@@ -217,6 +218,14 @@ func (m *Machine) SetPatterns(now time.Duration, patterns []string) (version uin
 	m.patternsVersion++
 	m.refreshSoon(now)
 	return m.patternsVersion
+}
+
+// SetEndpoints replaces the addresses that others are told to dial this node at: as many as
+// a record has room for.
+func (m *Machine) SetEndpoints(now time.Duration, endpoints []string) {
+	m.now = now
+	m.endpoints = endpoints[:min(len(endpoints), maxEndpoints)]
+	m.refreshSoon(now)
 }
 
 // Confirmed is the version of our patterns that every node reachable has; 0 while nodes that just

@@ -38,6 +38,7 @@ type record struct {
 	version    recordVersion
 	name       string
 	neighbours []uuid.UUID
+	endpoints  []string // where it can be dialled
 	patterns   []string // what it wants: first the live ones, then what it owes others
 	live       int      // how many of them its own subscriptions have
 	begun      uint64   // the lanes in which it has emitted, a bit each
@@ -60,7 +61,7 @@ func (r *record) append(b []byte) []byte {
 	for _, id := range r.neighbours {
 		b = append(b, id[:]...)
 	}
-	for _, list := range [][]string{r.patterns[:r.live], r.patterns[r.live:]} {
+	for _, list := range [][]string{r.endpoints, r.patterns[:r.live], r.patterns[r.live:]} {
 		b = binary.AppendUvarint(b, uint64(len(list)))
 		for _, p := range list {
 			b = appendText(b, p)
@@ -74,6 +75,9 @@ func parseRecord(body []byte) (*record, error) {
 	rec := &record{version: r.recordVersion(), begun: r.uvarint(), name: r.text(maxName)}
 	for range r.count(16, maxNeighbours) {
 		rec.neighbours = append(rec.neighbours, r.id())
+	}
+	for range r.count(1, maxEndpoints) {
+		rec.endpoints = append(rec.endpoints, r.text(maxName))
 	}
 	for list := range 2 {
 		for range r.count(2, maxPatterns) {
@@ -136,7 +140,8 @@ func (m *Machine) refreshSelf(now time.Duration) {
 	patterns = append(patterns, brief(owed)...)
 	begun := m.begun()
 	defer m.list()
-	if begun == m.self.begun && slices.Equal(neighbours, m.self.neighbours) && slices.Equal(patterns, m.self.patterns) && live == m.self.live {
+	if begun == m.self.begun && slices.Equal(neighbours, m.self.neighbours) && slices.Equal(m.endpoints, m.self.endpoints) &&
+		slices.Equal(patterns, m.self.patterns) && live == m.self.live {
 		if m.self.sought = m.patternsVersion; m.self.awaiting == nil {
 			m.confirm()
 		}
@@ -144,7 +149,7 @@ func (m *Machine) refreshSelf(now time.Duration) {
 	}
 	v := m.self.version
 	v.version++
-	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, patterns: patterns, live: live, begun: begun, sought: m.patternsVersion})
+	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, endpoints: m.endpoints, patterns: patterns, live: live, begun: begun, sought: m.patternsVersion})
 	m.flood(now, m.self, nil)
 }
 

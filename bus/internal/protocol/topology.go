@@ -14,6 +14,7 @@ type Member struct {
 	Epoch      uint64
 	Name       string
 	Neighbours []uuid.UUID // the peers it is connected to
+	Endpoints  []string    // where it says that it can be dialled
 	Patterns   []string    // of its own subscriptions
 
 	Distance int         // in links, the fewest there are; 0: this node
@@ -31,7 +32,7 @@ type Graph struct {
 func (m *Machine) Graph() Graph {
 	g := Graph{self: m.cfg.ID, nodes: make([]Member, 0, len(m.recordList))}
 	for _, r := range m.recordList {
-		x := Member{ID: r.version.node, Epoch: r.version.epoch, Name: r.name, Neighbours: r.neighbours, Patterns: r.patterns[:r.live]}
+		x := Member{ID: r.version.node, Epoch: r.version.epoch, Name: r.name, Neighbours: r.neighbours, Endpoints: r.endpoints, Patterns: r.patterns[:r.live]}
 		if r == m.self {
 			x.Neighbours = m.Connected() // the record follows a little later
 		}
