@@ -50,12 +50,13 @@ const (
 	maxWindow     = 8 << 20  // the most credit one log takes from the pool
 	ackBytes      = 512 << 10
 	ackEvents     = 16 << 10
-	ackPace       = 5 * time.Millisecond // vectors to a source, no oftener unless by count or bytes
+	ackPace       = 5 * time.Millisecond // vectors to a parent, no oftener unless by count or bytes
 	maxControl    = 256 << 10            // bytes of a control frame
 	maxPatterns   = 1024                 // in a record; a node with more asks for everything
 	maxRecordText = 32 << 10             // bytes of patterns in a record, likewise
 	maxNeighbours = 4096
 	maxEndpoints  = 16 // in a record
+	leastWins     = 3  // batches that a rival brings first, in a row, before it becomes the parent
 	maxName       = 255
 	maxReason     = 255
 	maxCached     = 4096                   // topics whose wanted-ness is remembered per peer

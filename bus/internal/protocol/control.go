@@ -30,6 +30,8 @@ func (m *Machine) HandleControl(now time.Duration, id PathID, kind byte, body []
 		return m.handleRecord(now, p, body)
 	case frameEcho:
 		return m.handleEcho(now, p, body)
+	case framePrune:
+		return m.handlePrune(p, body)
 	case frameGraft:
 		return m.handleGraft(now, p, body)
 	case frameReport:
@@ -94,6 +96,9 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	for _, v := range p.echoes {
 		dst = appendFrame(dst, frameEcho, v.append(nil))
 	}
+	for _, x := range p.prunes {
+		dst = appendFrame(dst, framePrune, x.append(nil))
+	}
 	for _, g := range p.grafts {
 		dst = appendFrame(dst, frameGraft, binary.AppendUvarint(appendLog(nil, g.log), g.from))
 	}
@@ -108,7 +113,7 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	for _, token := range p.pongs {
 		dst = appendFrame(dst, framePong, binary.AppendUvarint(nil, token))
 	}
-	p.echoes, p.grafts, p.reports = p.echoes[:0], p.grafts[:0], p.reports[:0]
+	p.echoes, p.prunes, p.grafts, p.reports = p.echoes[:0], p.prunes[:0], p.grafts[:0], p.reports[:0]
 	p.pings, p.pongs = p.pings[:0], p.pongs[:0]
 	if p.bye > 0 {
 		dst = appendFrame(dst, frameBye, binary.AppendUvarint(nil, uint64(p.bye-1)))

@@ -34,6 +34,8 @@ type cursor struct {
 	denied  uint64       // the peer said that it can't give this position
 
 	ready     bool // in its stream's queue
+	pruned    bool // the peer wants nothing more in this run
+	muted     bool // the same in the other direction: we asked the peer to send nothing more
 	flushSkip bool // tell a skip at the end now
 	toldFin   bool
 	demoted   bool // too slow for BlockTimeout: it drops until it has caught up
@@ -66,6 +68,15 @@ func (c *cursor) clear() uint64 {
 		return c.flight.at(0).first - 1
 	}
 	return c.next
+}
+
+// done is the position up to which the peer is done with the log, whoever sent it that.
+func (c *cursor) done() uint64 {
+	pos := c.clear()
+	if r := c.peer.remote[c.log.id]; r != nil && r.done < min(pos, c.others) {
+		return r.done
+	}
+	return pos
 }
 
 // holds says whether the cursor keeps a log's batches against its owner's
@@ -106,7 +117,7 @@ func (c *cursor) rewind(pos uint64) {
 	c.next, c.prev = pos, pos
 	c.run++
 	c.told = 0
-	c.started, c.opens, c.toldFin, c.flushSkip = false, false, false, false
+	c.started, c.opens, c.toldFin, c.flushSkip, c.pruned = false, false, false, false, false
 }
 
 // heard applies what the peer's vector says.
@@ -184,6 +195,13 @@ type vectorState struct {
 	alias uint64
 	known bool // the alias was defined
 	dirty bool
+	told  toldOf
+}
+
+// toldOf is how far a log had come when a path was last told its vector.
+type toldOf struct {
+	have, done     uint64
+	received, edge int64
 }
 
 // stream is one lane of a path in our direction: cursors take turns on it.
@@ -201,6 +219,7 @@ type runIn struct {
 	pos    uint64 // the end of the last thing in it
 	judged uint64 // the moment of ours at which its skips were judged
 	asked  uint64 // where a new run was asked for, when this one went past what we have
+	pruned bool   // the peer was asked to end it
 }
 
 // streamIn is a lane of a path in the peer's direction.

@@ -24,7 +24,7 @@ func (m *Machine) declare(now time.Duration, l *log, last uint64, reason Reason)
 func (m *Machine) sendReport(l *log, r report) {
 	p := m.peers[l.id.Node].somePath()
 	if p == nil {
-		p = l.source.somePath()
+		p = l.parent.somePath()
 	}
 	if p == nil {
 		return
@@ -86,7 +86,7 @@ func (m *Machine) handleReport(p *path, body []byte) error {
 		}
 		m.stats.Reported += rep.last - rep.first + 1
 		m.emit(Event{Kind: EventReport, Log: rep.log, First: rep.first, Last: rep.last, Reason: rep.reason, Peer: rep.receiver})
-	case l.source != p.peer:
+	case l.parent != p.peer:
 		m.sendReport(l, rep)
 	}
 	return nil
@@ -107,11 +107,8 @@ func (m *Machine) handleGraft(now time.Duration, p *path, body []byte) error {
 	if l == nil || p.peer.active == nil { // a path that comes up resumes from the vector anyway
 		return nil
 	}
-	if from > l.have+1 {
-		if l.own {
-			return violation("graft: from %d of our log that ends at %d", from, l.have)
-		}
-		return nil
+	if from > l.have+1 && l.own {
+		return violation("graft: from %d of our log that ends at %d", from, l.have)
 	}
 	c := p.peer.cursors[l]
 	c.rewind(from - 1)

@@ -228,7 +228,7 @@ func TestFloodsAreBounded(t *testing.T) {
 			return nil
 		}},
 		{"reports", open, func(h *hostile, i int) error {
-			h.m.logs[h.log(1)].source = h.m.peers[simID(2)]
+			h.m.logs[h.log(1)].parent = h.m.peers[simID(2)]
 			b := append(appendLog(nil, h.log(1)), uvarints(uint64(2*i)+1, uint64(2*i)+1)...)
 			id := floodID(i)
 			return h.control(frameReport, append(append(b, 1), id[:]...))

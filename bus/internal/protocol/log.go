@@ -57,10 +57,15 @@ type log struct {
 
 	cursors []*cursor
 	learnt  PathID // whose start fixed where the copy begins; 0: what came first is owed to us
-	source  *peer  // who brought the last fresh entry: the parent
-	asked   *peer  // who was grafted because the source lacks something
+	parent  *peer  // who brings what is fresh
+	asked   *peer  // who was grafted because the parent lacks something
 	askedAt uint64
 	behind  bool // frames of a peer that is ahead were passed over
+
+	rival  *rival
+	slow   timer  // for the parent to bring what others have
+	slowAt uint64 // where we were when that began
+	lagged int    // peers grafted in vain since then
 
 	fin      bool // the end is known
 	last     uint64
@@ -70,9 +75,6 @@ type log struct {
 	received int64 // bytes of fresh batches, ever
 	edge     int64 // the right edge of the credit given, in the same count; never retreats
 	grant    int64 // taken from the shared pool
-
-	ackedBytes int64  // the edge the source was last told
-	ackedDone  uint64 // the done it was last told
 
 	stalledAt uint64 // where live was when someone began to wait for room
 	expiry    timer

@@ -102,6 +102,7 @@ func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 	l.expiry.fire = func(now time.Duration) { m.expire(now, l) }
 	l.stall.fire = func(now time.Duration) { m.checkStall(now, l) }
 	l.patience.fire = func(time.Duration) { m.impatient(l) }
+	l.slow.fire = func(now time.Duration) { m.lagging(now, l) }
 	l.edge = reserveWindow
 	m.logs[id] = l
 	m.logList = append(m.logList, l)
@@ -206,8 +207,8 @@ func (m *Machine) advanceDone(now time.Duration, l *log) {
 		return
 	}
 	m.settle(now, l)
-	m.ackSource(now, l)
-	m.markAll(l, l.source)
+	m.ackParent(now, l)
+	m.markAll(l, l.parent)
 }
 
 // SetPatterns replaces the patterns of the local subscriptions. The version
@@ -363,20 +364,23 @@ func (m *Machine) Pending(now, grace time.Duration) []Pending {
 func (m *Machine) DoneAt(lane uint8, seq uint64) (peers int, done bool) {
 	done = true
 	for _, c := range m.own[lane].cursors {
-		if c.peer.active == nil && (c.peer.link == 0 || c.clear() >= seq) {
+		if c.peer.active == nil && (c.peer.link == 0 || c.done() >= seq) {
 			continue
 		}
 		peers++
-		done = done && c.clear() >= seq
+		done = done && c.done() >= seq
 	}
 	return peers, done
 }
 
 // remaining is how many events the peer is not done with.
 func (c *cursor) remaining(m *Machine) (n uint64) {
-	from := max(c.clear(), c.log.base)
+	from := max(c.done(), c.log.base)
+	if held := min(c.clear(), c.log.base); held > c.done() {
+		n = held - c.done() // let go of here, for the peer has them
+	}
 	if from >= c.log.have {
-		return 0
+		return n
 	}
 	for i := c.log.search(from); i < c.log.entries.len(); i++ {
 		if e := c.log.entries.at(i); e.kind == entryBatch && m.wants(c.peer, e.batch) {

@@ -40,6 +40,7 @@ type path struct {
 	sayReady    bool
 	records     []*record
 	echoes      []recordVersion
+	prunes      []prune
 	grafts      []graft
 	reports     []report
 	pings       []uint64

@@ -18,6 +18,7 @@ type peer struct {
 	name     string
 	epoch    uint64
 	patience time.Duration // with its answers to probes
+	rtt      time.Duration // how long the longest of the last answers took; 0: there was none
 	overflow Overflow      // what happens when it lags behind one of our own logs
 	paths    []*path
 	active   *path // the one that data goes over; nil: disconnected
@@ -114,6 +115,9 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 		q.epoch = h.epoch
 		clear(q.remote)
 		q.marks = nil
+		for _, c := range q.cursors {
+			c.muted = false
+		}
 		q.orphans = len(q.patterns) > 0
 	}
 	if p.info.Dialed {
@@ -371,9 +375,9 @@ func (m *Machine) disown(q *peer) {
 func (m *Machine) peerLost(now time.Duration, q *peer) {
 	m.stopAwaiting(now, q)
 	for _, l := range m.logList {
-		if l.source == q || l.asked == q {
-			if l.source == q {
-				l.source = nil
+		if l.parent == q || l.asked == q {
+			if l.parent == q {
+				m.orphan(l)
 			}
 			l.asked = nil
 			m.graftAll(l)

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"slices"
 	"time"
 
 	"github.com/verbose-bus/verbose/codec"
@@ -109,6 +110,7 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 		}
 	}
 	run.log = l
+	p.peer.cursors[l].muted = false
 	if run.pos > l.have {
 		m.continues(p, run, run.pos)
 	}
@@ -120,6 +122,8 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 func (m *Machine) askFor(p *path, l *log) {
 	m.markVector(p, l)
 	p.vectorDue = true
+	p.peer.cursors[l].muted = false
+	p.prunes = slices.DeleteFunc(p.prunes, func(x prune) bool { return x.log == l })
 	g := graft{l.id, l.have + 1}
 	for i := range p.grafts {
 		if p.grafts[i].log == g.log {
@@ -244,6 +248,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 		m.knows(q, l, b.Last())
 		m.settle(now, l)
 		m.markSoon(now, p, l)
+		m.redundant(now, p, run)
 		return nil
 	}
 	if !m.continues(p, run, prev) {
@@ -256,13 +261,13 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 		return m.handleLoss(now, p, run, b.First, b.Last(), ReasonExpired)
 	}
 	m.pass(now, l, b.First-1, run.judged)
-	l.source = q
+	m.took(p, run)
 	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), age: age, came: now, pending: 1})
 	m.knows(q, l, b.Last())
 	m.credit(now, l, e.size)
 	m.judge(l, e)
 	m.emit(Event{Kind: EventDeliver, Log: l.id, First: b.First, Last: b.Last(), Batch: b})
-	m.arrived(now, p, l, b)
+	m.arrived(now, p, l)
 	m.catchUp(l)
 	return nil
 }
@@ -294,12 +299,21 @@ func (m *Machine) handleSkip(now time.Duration, p *path, run *runIn, r *reader) 
 	if upto > run.log.have && !m.continues(p, run, prev) {
 		return nil
 	}
+	if upto <= run.log.have && p.peer != run.log.parent {
+		m.redundant(now, p, run)
+	}
 	m.stepOver(now, p, run.log, upto, run.judged)
+	for _, c := range run.log.cursors { // it has waited for AckInterval where it was judged
+		m.flushSkip(c)
+	}
 	return nil
 }
 
 func (m *Machine) stepOver(now time.Duration, p *path, l *log, upto, known uint64) {
 	m.knows(p.peer, l, upto)
+	if upto > l.have && (l.parent == nil || l.parent.active == nil) {
+		l.adopt(p.peer)
+	}
 	m.pass(now, l, upto, known)
 	m.settle(now, l)
 	m.markSoon(now, p, l)
@@ -352,8 +366,8 @@ func (m *Machine) handleLoss(now time.Duration, p *path, run *runIn, first, last
 		}
 	}
 	l.behind = true
-	if l.source == nil {
-		l.source = p.peer // the report has to go somewhere
+	if l.parent == nil {
+		l.adopt(p.peer) // the report has to go somewhere
 	}
 	m.knows(p.peer, l, last)
 	m.declare(now, l, last, reason)

@@ -26,8 +26,8 @@ func (m *Machine) settle(now time.Duration, l *log) {
 		m.emit(Event{Kind: EventRoom, Lane: l.id.Lane})
 	}
 	if moved && !l.own {
-		m.ackSource(now, l) // there is credit again
-		m.markAll(l, l.source)
+		m.ackParent(now, l) // there is credit again
+		m.markAll(l, l.parent)
 	}
 	if moved && l.stall.index != 0 && !m.full(l) {
 		m.timers.stop(&l.stall)
@@ -154,6 +154,7 @@ func (m *Machine) forgetLog(l *log) {
 	m.timers.stop(&l.expiry)
 	m.timers.stop(&l.stall)
 	m.timers.stop(&l.patience)
+	m.timers.stop(&l.slow)
 	for _, q := range m.peerList {
 		delete(q.cursors, l)
 		delete(q.remote, l.id)
@@ -172,6 +173,7 @@ func (m *Machine) unlist(p *path, l *log) {
 		delete(p.vectors, l)
 		p.dirty = slices.DeleteFunc(p.dirty, func(x *vectorState) bool { return x == v })
 	}
+	p.prunes = slices.DeleteFunc(p.prunes, func(x prune) bool { return x.log == l })
 	if s := p.out[l.id.Lane]; s != nil {
 		s.aliases.drop(l)
 		for range s.queue.len() { // take each turn, but this log's
@@ -225,8 +227,8 @@ func (m *Machine) checkStall(now time.Duration, l *log) {
 		m.emit(Event{Kind: EventStalled, Log: l.id, First: l.done + 1})
 	}
 	m.settle(now, l)
-	if !l.own && l.source != nil {
-		m.ackSource(now, l)
+	if !l.own && l.parent != nil {
+		m.ackParent(now, l)
 	}
 	m.waitRoom(now, l)
 }

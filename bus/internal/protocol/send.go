@@ -53,6 +53,9 @@ func (m *Machine) enqueue(c *cursor) {
 // has says whether there is anything to send, or to look at.
 func (c *cursor) has() bool {
 	l := c.log
+	if c.pruned {
+		return false
+	}
 	if c.next < l.have {
 		return c.unacked < c.window() || c.next < l.base
 	}
@@ -100,6 +103,9 @@ func (m *Machine) PollData(now time.Duration, id PathID, lane uint8, dst []byte)
 		c := *s.queue.at(0)
 		s.queue.pop()
 		c.ready = false
+		if c.pruned {
+			continue
+		}
 		before, clear := len(dst), c.clear()
 		var batch *codec.Batch
 		dst, batch = m.nextFrame(now, p, s, c, dst)
@@ -245,16 +251,22 @@ func (m *Machine) absent(p *path, c *cursor, s span, dst []byte) []byte {
 // tellSkipLater has a skip at the end of a run told within AckInterval; one
 // that is followed by a batch rides on that (§8.5).
 func (m *Machine) tellSkipLater(c *cursor) {
-	if p := c.peer.active; p != nil {
+	if p := c.peer.active; p != nil && !c.pruned {
 		m.timers.lower(&p.skipTimer, m.now+m.cfg.AckInterval)
 	}
 }
 
 func (m *Machine) flushSkips(p *path) {
 	for _, l := range m.logList {
-		if c := p.peer.cursors[l]; c != nil && c.prev < c.skipped() {
-			c.flushSkip = true
-			m.enqueue(c)
+		if c := p.peer.cursors[l]; c != nil {
+			m.flushSkip(c)
 		}
+	}
+}
+
+func (m *Machine) flushSkip(c *cursor) {
+	if c.prev < c.skipped() {
+		c.flushSkip = true
+		m.enqueue(c)
 	}
 }

@@ -93,6 +93,7 @@ func (m *Machine) suspect(now time.Duration, p *path) {
 			p.peer.patience = 2 * m.patience(p) // on a narrow link an answer is late, and the path is not lost
 			m.emit(Event{Kind: EventSilent, Path: p.info.ID, Peer: p.info.Peer})
 			m.choosePath(now, p.peer)
+			m.doubt(p)
 		}
 	case p.peer.waits(p):
 		m.askAfter(now, p, m.patience(p))
@@ -128,7 +129,9 @@ func (m *Machine) probed(p *path) {
 	if !p.probe.open {
 		return
 	}
-	p.peer.patience = max(p.peer.patience/2, 4*(m.now-p.probe.sentAt))
+	took := m.now - p.probe.sentAt
+	p.peer.rtt = max(took, p.peer.rtt-p.peer.rtt/4)
+	p.peer.patience = max(p.peer.patience/2, 4*took)
 	m.answers(p)
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/verbose-bus/verbose/bus/internal/topic"
 	"github.com/verbose-bus/verbose/codec"
@@ -255,6 +256,37 @@ func (n *simNode) checkBounds() {
 		}
 		if !l.own && l.received > l.edge+simLargest {
 			n.w.failf("%s: log %v: %d bytes received, %d allowed", n, l.id, l.received, l.edge)
+		}
+	}
+}
+
+// checkTrees holds a network at rest to its trees: after some batches have pruned what is not needed,
+// each crosses as many links as there are nodes that take it.
+func (w *world) checkTrees() {
+	taken := func() (count int) {
+		for _, n := range w.nodes {
+			for _, r := range n.inbox.logs {
+				count += len(r.ranges)
+			}
+		}
+		return count
+	}
+	const passes = 5
+	for pass := range passes {
+		frames, fresh := w.kinds[frameBatch], taken()
+		for i := range 4 * len(simTopics) {
+			for _, n := range w.nodes {
+				n.emit(0, 8, simTopics[i%len(simTopics)])
+			}
+			w.runFor(w.between(0, 100*time.Millisecond))
+		}
+		w.settle(30 * time.Second)
+		frames, fresh = w.kinds[frameBatch]-frames, taken()-fresh
+		if frames <= fresh+fresh/50 {
+			return
+		}
+		if pass == passes-1 {
+			w.failf("%d batches crossed links, and %d were fresh", frames, fresh)
 		}
 	}
 }

@@ -13,6 +13,7 @@ type simConn struct {
 	w    *world
 	ends [2]*simEnd // the dialler's first
 	mute bool       // a black hole: nothing arrives any more, and nobody is told
+	lag  func() time.Duration
 }
 
 // simEnd is one side of a connection.
@@ -54,7 +55,7 @@ type flying struct {
 const sendBuffer = 48 << 10
 
 func (w *world) connect(a, b *simNode, link LinkID, nonce uint64) *simConn {
-	c := &simConn{w: w}
+	c := &simConn{w: w, lag: w.lag}
 	w.conns = append(w.conns, c)
 	for i, n := range []*simNode{a, b} {
 		c.ends[i] = &simEnd{conn: c, node: n, m: n.m, out: map[int]*simPipe{}, in: map[int]*simPipe{}, tap: newTap()}
@@ -129,7 +130,7 @@ func (p *simPipe) send(b []byte) {
 		if n > 1 && w.chance(0.2) {
 			n = 1 + w.rng.IntN(n-1)
 		}
-		p.last = max(p.last, w.now+w.lag())
+		p.last = max(p.last, w.now+p.from.conn.lag())
 		p.flying = append(p.flying, flying{p.last, b[:n]})
 		b = b[n:]
 	}

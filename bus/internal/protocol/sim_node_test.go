@@ -346,7 +346,8 @@ type simLink struct {
 	from, to *simNode
 	id       LinkID
 	conn     *simConn
-	down     bool // the network lets nothing through for now
+	down     bool                 // the network lets nothing through for now
+	lag      func() time.Duration // of its connections; nil: the world's
 	nonce    uint64
 	dialling bool
 }
@@ -375,6 +376,9 @@ func (l *simLink) redial(after time.Duration) {
 		default:
 			l.nonce++
 			l.conn = l.w.connect(l.from, l.to, l.id, l.nonce)
+			if l.lag != nil {
+				l.conn.lag = l.lag
+			}
 		}
 	})
 }

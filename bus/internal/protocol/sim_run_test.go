@@ -122,6 +122,7 @@ func (s storm) run(w *world) {
 	w.settle(10 * time.Second)
 	w.checkComplete()
 	s.checkGaps(w)
+	w.checkTrees()
 	s.checkQuiet(w)
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 // markVector notes that a path's view of a log is out of date.
-func (m *Machine) markVector(p *path, l *log) {
+func (m *Machine) markVector(p *path, l *log) *vectorState {
 	v := p.vectors[l]
 	if v == nil {
 		v = &vectorState{log: l}
@@ -18,6 +18,7 @@ func (m *Machine) markVector(p *path, l *log) {
 		v.dirty = true
 		p.dirty = append(p.dirty, v)
 	}
+	return v
 }
 
 // markAll has every peer but one hear of the log within AckInterval.
@@ -73,6 +74,7 @@ func (m *Machine) appendVectors(now time.Duration, p *path, dst []byte) []byte {
 		body = binary.AppendUvarint(body, l.have-l.base)
 		body = binary.AppendUvarint(body, l.have-l.done)
 		body = binary.AppendUvarint(body, uint64(m.window(l)))
+		v.told = toldOf{l.have, l.done, l.received, l.edge}
 		if len(body) > maxControl/2 {
 			dst = appendFrame(dst, frameVector, body)
 			body = body[:0]
@@ -156,22 +158,26 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 	if said.have == r.have { // it may have come over a slower path, and none of this goes back
 		said.base, said.done, said.window = max(said.base, r.base), max(said.done, r.done), max(said.window, r.window)
 	}
-	*r = said
 	if l == nil {
+		*r = said
 		return nil
 	}
 	c := q.cursors[l]
-	before, unacked := c.clear(), c.unacked
+	before, done, unacked := c.clear(), c.done(), c.unacked
+	*r = said
 	c.heard(said.have, said.done)
 	if c.unacked < unacked && q.active != nil {
 		m.answers(q.active)
 	}
 	if c.clear() != before {
 		m.settle(now, l)
+	}
+	if c.done() != done {
 		m.emit(Event{Kind: EventDone})
 	}
 	m.enqueue(c)
 	m.catchUp(l)
+	m.lag(now, l, q)
 	return nil
 }
 
@@ -197,28 +203,49 @@ func (m *Machine) window(l *log) int64 {
 		return 0
 	}
 	l.edge = max(l.edge, l.received+max(0, reserveWindow+l.grant-l.liveBytes))
-	l.ackedBytes, l.ackedDone = l.edge, l.done
 	return l.edge - l.received
 }
 
-// arrived decides how soon the source of a fresh batch hears of it.
-func (m *Machine) arrived(now time.Duration, p *path, l *log, b *codec.Batch) {
+// arrived decides how soon others hear of a fresh batch: the parent and whoever sent it soon; the rest
+// within AckInterval, or sooner if it is much, for they keep it until then.
+func (m *Machine) arrived(now time.Duration, p *path, l *log) {
 	m.settle(now, l)
-	m.ackSource(now, l)
-	m.markAll(l, p.peer)
+	m.ackParent(now, l)
+	for _, q := range m.peerList {
+		to := q.active
+		if to == nil || q == l.parent {
+			continue
+		}
+		v := m.markVector(to, l)
+		if q == p.peer || l.received-v.told.received >= m.ackStep(l) || l.have-v.told.have >= m.ackCount() {
+			m.markSoon(now, to, l)
+			continue
+		}
+		m.timers.lower(&to.vectorTimer, now+m.cfg.AckInterval)
+	}
 }
 
-// ackSource sends the source a vector at once if much has happened since the
-// last, and else at the pace of acknowledgements (§7.3).
-func (m *Machine) ackSource(now time.Duration, l *log) {
-	if l.source == nil || l.source.active == nil {
+// ackParent sends the parent a vector at once if much has happened since the last, and else at the
+// pace of acknowledgements (§7.3). An origin that is a peer waits for receipts, too.
+func (m *Machine) ackParent(now time.Duration, l *log) {
+	if q := m.peers[l.id.Node]; q != nil && q != l.parent && q.active != nil {
+		m.markSoon(now, q.active, l)
+	}
+	if l.parent == nil || l.parent.active == nil {
 		return
 	}
-	p := l.source.active
+	p := l.parent.active
+	told := m.markVector(p, l).told
 	edge := l.received + max(0, reserveWindow+l.grant-l.liveBytes)
-	if edge-l.ackedBytes >= min(ackBytes, (reserveWindow+l.grant)/4) || l.done-min(l.done, l.ackedDone) >= ackEvents {
+	if edge-told.edge >= m.ackStep(l) || l.done-min(l.done, told.done) >= m.ackCount() {
 		m.markNow(p, l)
 		return
 	}
 	m.markSoon(now, p, l)
 }
+
+// ackStep is how many bytes are much.
+func (m *Machine) ackStep(l *log) int64 { return min(ackBytes, (reserveWindow+l.grant)/4) }
+
+// ackCount is how many events are much.
+func (m *Machine) ackCount() uint64 { return min(ackEvents, uint64(m.cfg.BufferMax+3)/4) }

@@ -22,6 +22,7 @@ const (
 	frameVector byte = 0x04
 	frameReady  byte = 0x05
 	frameGraft  byte = 0x06
+	framePrune  byte = 0x07
 	frameReport byte = 0x09
 	framePing   byte = 0x0a
 	framePong   byte = 0x0b
