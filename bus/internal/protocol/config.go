@@ -24,6 +24,7 @@ type Config struct {
 	BufferTimeout time.Duration // age at which a kept batch is dropped, and an absent peer forgotten
 	Overflow      Overflow
 	PeerOverflow  map[uuid.UUID]Overflow // for these instead; never Reject
+	GapWait       time.Duration          // how long a gap is not declared while others may have the events
 	BlockTimeout  time.Duration          // how long Block waits for a laggard that makes no progress
 
 	ReceiveBytes int64         // shared pool of credit for the logs of others
@@ -56,7 +57,9 @@ const (
 	maxRecordText = 32 << 10             // bytes of patterns in a record, likewise
 	maxNeighbours = 4096
 	maxEndpoints  = 16 // in a record
-	leastWins     = 3  // batches that a rival brings first, in a row, before it becomes the parent
+	maxWants      = 1024
+	giveMost      = 64 << 10 // bytes given at a time, and what is left of the last batch
+	leastWins     = 3        // batches that a rival brings first, in a row, before it becomes the parent
 	maxName       = 255
 	maxReason     = 255
 	maxCached     = 4096                   // topics whose wanted-ness is remembered per peer

@@ -34,6 +34,10 @@ func (m *Machine) HandleControl(now time.Duration, id PathID, kind byte, body []
 		return m.handlePrune(p, body)
 	case frameGraft:
 		return m.handleGraft(now, p, body)
+	case frameWant:
+		return m.handleWant(now, p, body)
+	case frameNone:
+		return m.handleNone(now, p, body)
 	case frameReport:
 		return m.handleReport(p, body)
 	case frameKnown:
@@ -78,8 +82,11 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	for len(p.records) > 0 && len(dst) < enough {
 		r := p.records[0]
 		p.records = p.records[1:]
-		if m.records[r.version.node] == r { // not replaced meanwhile
-			dst = appendFrame(dst, frameRecord, r.append(nil))
+		held := m.records[r.version.node]
+		// One that was replaced follows, but in a greeting: what comes after that is kept back until
+		// the peer's hello.
+		if held == r || held != nil && p.peer == nil {
+			dst = appendFrame(dst, frameRecord, held.append(nil))
 		}
 	}
 	if len(p.records) > 0 {
@@ -102,6 +109,12 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	for _, g := range p.grafts {
 		dst = appendFrame(dst, frameGraft, binary.AppendUvarint(appendLog(nil, g.log), g.from))
 	}
+	for _, w := range p.wants {
+		dst = appendFrame(dst, frameWant, w.append(nil))
+	}
+	for _, n := range p.nones {
+		dst = appendFrame(dst, frameNone, n.append(nil))
+	}
 	for _, r := range p.reports {
 		b := binary.AppendUvarint(appendLog(nil, r.log), r.first)
 		b = append(binary.AppendUvarint(b, r.last), byte(r.reason))
@@ -114,6 +127,7 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 		dst = appendFrame(dst, framePong, binary.AppendUvarint(nil, token))
 	}
 	p.echoes, p.prunes, p.grafts, p.reports = p.echoes[:0], p.prunes[:0], p.grafts[:0], p.reports[:0]
+	p.wants, p.nones = p.wants[:0], p.nones[:0]
 	p.pings, p.pongs = p.pings[:0], p.pongs[:0]
 	if p.bye > 0 {
 		dst = appendFrame(dst, frameBye, binary.AppendUvarint(nil, uint64(p.bye-1)))

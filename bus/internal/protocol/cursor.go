@@ -22,6 +22,7 @@ type cursor struct {
 	prev   uint64 // the end of the last batch or range sent in this run
 	born   uint64 // where it was placed first
 	floor  uint64 // below this nothing was tracked for the peer
+	ended  uint64 // what the peer was done with, in this run of it or an earlier one
 	others uint64 // up to here it may hold what others sent it: we did not wait until it was done
 
 	flight  ring[flight] // sent and not yet done, in order
@@ -137,6 +138,7 @@ func (c *cursor) heard(have, done uint64) {
 	c.passes(have)
 	c.forget(have)
 	c.floor = max(c.floor, done)
+	c.ended = max(c.ended, done)
 	for len(c.lost) > 0 && c.lost[0].last <= have {
 		c.lost = c.lost[1:]
 	}
@@ -207,6 +209,7 @@ type toldOf struct {
 // stream is one lane of a path in our direction: cursors take turns on it.
 type stream struct {
 	queue   ring[*cursor]
+	gives   ring[give]
 	woken   bool
 	opened  bool
 	aliases aliases

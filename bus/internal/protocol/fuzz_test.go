@@ -71,9 +71,17 @@ func (s *script) ahead(pos uint64) uint64 {
 	return s.number()
 }
 
+// question names one that is under way, if there is any.
+func (s *script) question(h *hostile) wantID {
+	if n := len(h.m.questions); n > 0 && s.byte() < 200 {
+		return h.m.questions[int(s.byte())%n].id
+	}
+	return wantID{simID(int(s.byte() % 6)), s.number()}
+}
+
 // frame makes a frame that is valid but for its numbers, and often for those, too.
 func (s *script) frame(h *hostile) (kind byte, body []byte, control bool) {
-	switch s.byte() % 13 {
+	switch s.byte() % 17 {
 	case 0, 12:
 		alias, _, log := s.run(h)
 		if p := h.m.paths[h.path]; s.byte() < 128 && p != nil && p.in[0] != nil {
@@ -120,6 +128,21 @@ func (s *script) frame(h *hostile) (kind byte, body []byte, control bool) {
 		return frameRecord, rec.append(nil), true
 	case 10:
 		return frameEcho, recordVersion{simID(int(s.byte() % 6)), s.number(), s.number()}.append(nil), true
+	case 13:
+		return framePrune, append(appendLog(nil, s.log()), uvarints(s.number())...), true
+	case 14:
+		w := want{id: s.question(h), log: s.log(), from: s.number()}
+		return frameWant, w.append(nil), true
+	case 15:
+		return frameNone, none{s.question(h), s.number()}.append(nil), true
+	case 16:
+		b := append(s.question(h).append(nil), s.byte()%2)
+		first := max(s.number()%(1<<40), 1)
+		batch := sealed(s.log(), first, 1+int(s.byte()%8), int(s.byte())*32, "a.x")
+		if s.byte() < 64 {
+			return frameGive, append(b, uvarints(first, 0)...), false
+		}
+		return frameGive, append(append(b, uvarints(batch.Last(), s.number())...), batch.Bytes()...), false
 	default:
 		return []byte{framePing, framePong, frameBye, frameReady}[s.byte()%4], uvarints(s.number()), true
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // declare reports that the positions after have, up to last, are missing here for
-// good, and goes on after them (§9.3).
+// good, and goes on after them (§9.4).
 func (m *Machine) declare(now time.Duration, l *log, last uint64, reason Reason) {
 	first := l.have + 1
 	e := l.push(entry{kind: entryGap, reason: reason, first: first, last: last, came: now, pending: 1})
@@ -15,7 +15,9 @@ func (m *Machine) declare(now time.Duration, l *log, last uint64, reason Reason)
 	m.stats.Missed += last - first + 1
 	m.judge(l, e)
 	m.emit(Event{Kind: EventGap, Log: l.id, First: first, Last: last, Reason: reason})
-	m.sendReport(l, report{log: l.id, first: first, last: last, reason: reason, receiver: m.cfg.ID})
+	if len(m.patterns) > 0 { // else it is for those who listen to report what they miss
+		m.sendReport(l, report{log: l.id, first: first, last: last, reason: reason, receiver: m.cfg.ID})
+	}
 	m.settle(now, l)
 }
 
@@ -114,5 +116,8 @@ func (m *Machine) handleGraft(now time.Duration, p *path, body []byte) error {
 	c.rewind(from - 1)
 	m.settle(now, l)
 	m.enqueue(c)
+	if l.parent == p.peer { // it has lost its own
+		m.orphan(l, p.peer)
+	}
 	return nil
 }

@@ -139,7 +139,7 @@ func floodID(i int) (id uuid.UUID) {
 
 // size is what a machine holds, in things that a peer can make it hold.
 func (m *Machine) size() (n int) {
-	n = len(m.logList) + len(m.peerList) + len(m.recordList) + m.events.len() + len(m.timers.heap) + len(m.heard)
+	n = len(m.questions) + len(m.logList) + len(m.peerList) + len(m.recordList) + m.events.len() + len(m.timers.heap) + len(m.heard)
 	for _, l := range m.logList {
 		n += l.entries.len() + len(l.cursors)
 		for _, c := range l.cursors {
@@ -150,7 +150,7 @@ func (m *Machine) size() (n int) {
 		n += len(q.remote) + len(q.wanted) + len(q.patterns)
 	}
 	for _, p := range m.paths {
-		n += len(p.records) + len(p.echoes) + len(p.grafts) + len(p.reports) + len(p.pings) + len(p.pongs) + len(p.vectors) + len(p.dirty) + len(p.aliases)
+		n += len(p.records) + len(p.echoes) + len(p.grafts) + len(p.prunes) + len(p.wants) + len(p.nones) + len(p.reports) + len(p.pings) + len(p.pongs) + len(p.vectors) + len(p.dirty) + len(p.aliases)
 		for _, s := range p.in {
 			if s != nil {
 				n += len(s.runs)
@@ -158,7 +158,7 @@ func (m *Machine) size() (n int) {
 		}
 		for _, s := range p.out {
 			if s != nil {
-				n += s.queue.len()
+				n += s.queue.len() + s.gives.len()
 			}
 		}
 	}
@@ -213,6 +213,30 @@ func TestFloodsAreBounded(t *testing.T) {
 		}},
 		{"grafts", func(h *hostile) { h.m.Append(0, h.seal(codec.LogID{Node: simID(0), Epoch: 1}, 1, 3)) }, func(h *hostile, i int) error {
 			return h.control(frameGraft, append(appendLog(nil, codec.LogID{Node: simID(0), Epoch: 1}), 1))
+		}},
+		{"prunes", open, func(h *hostile, i int) error {
+			return h.control(framePrune, append(appendLog(nil, h.log(1)), uvarints(uint64(i))...))
+		}},
+		{"wants", nil, func(h *hostile, i int) error {
+			w := want{id: wantID{floodID(i), uint64(i)}, log: h.log(uint64(i)), from: 1}
+			return h.control(frameWant, w.append(nil))
+		}},
+		{"wants of what is there", func(h *hostile) {
+			for i := range uint64(50) {
+				h.m.Append(0, h.seal(codec.LogID{Node: simID(0), Epoch: 1}, i+1, 1))
+			}
+		}, func(h *hostile, i int) error {
+			w := want{id: wantID{floodID(i), uint64(i)}, log: codec.LogID{Node: simID(0), Epoch: 1}, from: 1}
+			return h.control(frameWant, w.append(nil))
+		}},
+		{"gives", func(h *hostile) {
+			w := want{id: wantID{simID(2), 1}, log: h.log(1), from: 1}
+			h.mustControl(h.honest, frameWant, w.append(nil))
+		}, func(h *hostile, i int) error {
+			return h.data(frameGive, append(wantID{simID(2), 1}.append(nil), uvarints(1, uint64(i)+1, 0)...))
+		}},
+		{"nones", nil, func(h *hostile, i int) error {
+			return h.control(frameNone, none{wantID{floodID(i), 1}, 1}.append(nil))
 		}},
 		{"pings", nil, func(h *hostile, i int) error { return h.control(framePing, uvarints(uint64(i))) }},
 		{"strangers", func(h *hostile) { h.m.PathClosed(0, h.path, CodeNormal, "") }, func(h *hostile, i int) error {

@@ -30,8 +30,7 @@ func (m *Machine) wantsTopic(q *peer, name string) bool {
 	if q.active == nil {
 		wanted = q.retained.Any(name)
 	} else {
-		wanted = slices.ContainsFunc(m.behindOf(q), func(r *record) bool { return r.wants(name) }) ||
-			q.orphans && q.retained.Any(name)
+		wanted = m.behindOf(q).wants(m.clock, name) || q.orphans && q.retained.Any(name)
 	}
 	if q.wanted == nil || len(q.wanted) >= maxCached {
 		q.wanted = make(map[string]bool)
@@ -42,42 +41,17 @@ func (m *Machine) wantsTopic(q *peer, name string) bool {
 
 func cloneString(s string) string { return string([]byte(s)) }
 
-// behindOf is the records of the nodes that can be reached through a peer
-// without coming back to us.
-func (m *Machine) behindOf(q *peer) []*record {
-	if q.behind == nil {
-		seen := map[uuid.UUID]bool{m.cfg.ID: true}
-		q.behind = m.walk(q.id, seen)
+// behindOf is the region behind a peer.
+func (m *Machine) behindOf(q *peer) *region {
+	if q.behind == nil || q.behind.drawn != m.chart.drawn {
+		q.behind = m.chart.behind(q.id)
 	}
 	return q.behind
 }
 
-// walk lists the records of the nodes reachable from one, over links that the
-// nearer end reports: it is the one that owes them what comes from here, and says in the
-// same version of its record that a link is gone and what it keeps for who was there.
-func (m *Machine) walk(from uuid.UUID, seen map[uuid.UUID]bool) []*record {
-	list := []*record{}
-	next := []uuid.UUID{from}
-	seen[from] = true
-	for len(next) > 0 {
-		rec := m.records[next[0]]
-		next = next[1:]
-		if rec == nil {
-			continue
-		}
-		list = append(list, rec)
-		for _, id := range rec.neighbours {
-			if !seen[id] {
-				seen[id] = true
-				next = append(next, id)
-			}
-		}
-	}
-	return list
-}
-
 // topologyChanged follows a change of our own links.
 func (m *Machine) topologyChanged(now time.Duration) {
+	m.chart.explored = false
 	m.interestChanged(now)
 	m.refreshSoon(now)
 }
@@ -85,11 +59,10 @@ func (m *Machine) topologyChanged(now time.Duration) {
 // interestChanged forgets what was derived from the records, and looks at every log again:
 // what was not wanted may be now, for batches not judged yet.
 func (m *Machine) interestChanged(now time.Duration) {
-	m.reach = nil
 	clear(m.heard)
 	clear(m.wanted)
 	for _, q := range m.peerList {
-		q.behind, q.wanted = nil, nil
+		q.wanted = nil
 		if q.orphans && q.active != nil && m.reclaimed(q) {
 			m.disown(q)
 			m.refreshSoon(now)
@@ -112,9 +85,8 @@ func (m *Machine) anyone(known map[string]bool, name string, asks func(*record, 
 	if answer, ok := known[name]; ok {
 		return answer
 	}
-	m.isReachable(m.cfg.ID)
 	answer := m.blind && m.connected > 0 || slices.ContainsFunc(m.recordList, func(r *record) bool {
-		return r != m.self && m.reach[r.version.node] && asks(r, name)
+		return r != m.self && asks(r, name) && m.isReachable(r.version.node)
 	})
 	if len(known) >= maxCached {
 		clear(known)
@@ -151,45 +123,71 @@ func (m *Machine) alive(id codec.LogID) bool {
 
 // isReachable says whether a node can be reached.
 func (m *Machine) isReachable(id uuid.UUID) bool {
-	if m.reach == nil {
-		m.reach = map[uuid.UUID]bool{m.cfg.ID: true}
-		for _, q := range m.peerList {
-			if q.active != nil && !m.reach[q.id] {
-				m.walk(q.id, m.reach)
-			}
-		}
+	m.chart.explore(m.peerList)
+	if v := m.chart.vertices[id]; v != nil && (v.rec != nil || v.reached == m.chart.tour) {
+		return v.reached == m.chart.tour
 	}
-	return m.reach[id]
+	return m.isPeer(id)
+}
+
+// isPeer says whether a node is connected, whether or not a record of it is known.
+func (m *Machine) isPeer(id uuid.UUID) bool {
+	i, found := slices.BinarySearchFunc(m.peerList, id, func(q *peer, id uuid.UUID) int { return compareIDs(q.id, id) })
+	return found && m.peerList[i].active != nil
 }
 
 // reprieve notes which of the nodes that were out of reach no longer are. Those behind us may
 // have dropped their records already.
 func (m *Machine) reprieve() {
+	if m.lost == 0 {
+		return
+	}
 	for _, r := range m.recordList {
 		if r.lostAt > 0 && m.isReachable(r.version.node) {
-			r.lostAt = 0
+			m.missing(r, 0)
 			m.forward(r, nil)
 		}
 	}
 }
 
+// missing notes since when the node of a record is out of reach; 0: it is not.
+func (m *Machine) missing(r *record, since time.Duration) {
+	if r.lostAt > 0 {
+		m.lost--
+	}
+	if r.lostAt = since; since > 0 {
+		m.lost++
+	}
+}
+
 // dropUnreachable forgets the records of nodes that were out of reach for recordGrace (§8.2).
 func (m *Machine) dropUnreachable(now time.Duration) {
-	again := false
-	for _, r := range slices.Clone(m.recordList) {
-		id := r.version.node
-		switch {
+	again, parted := false, false
+	kept := m.recordList[:0]
+	for _, r := range m.recordList {
+		switch id := r.version.node; {
 		case m.isReachable(id):
-			r.lostAt = 0
+			m.missing(r, 0)
 		case r.lostAt == 0:
-			r.lostAt, again = now, true
+			m.missing(r, now)
+			again = true
 		case now-r.lostAt >= recordGrace:
+			m.missing(r, 0)
 			delete(m.records, id)
+			m.chart.erase(r)
 			m.part(now, id)
-			m.recordList = slices.DeleteFunc(m.recordList, func(x *record) bool { return x == r })
+			parted = true
+			continue
 		default:
 			again = true
 		}
+		r.place = len(kept)
+		kept = append(kept, r)
+	}
+	clear(m.recordList[len(kept):])
+	m.recordList = kept
+	if parted {
+		m.forgetMet(now)
 	}
 	if again {
 		m.timers.set(&m.recordGC, now+recordGrace)

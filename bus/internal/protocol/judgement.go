@@ -66,9 +66,9 @@ func (m *Machine) widened(q *peer, p *path) bool {
 	if q.joined == 0 || q.grew {
 		return true
 	}
-	return slices.ContainsFunc(m.behindOf(q), func(r *record) bool {
-		old := r.before(p)
-		return old != nil && !slices.Contains(q.kin, r.version.node) && q.lacks(old)
+	return slices.ContainsFunc(m.behindOf(q).nodes, func(v *vertex) bool {
+		old := v.rec.before(p)
+		return old != nil && !q.kin[v.id] && q.lacks(old)
 	})
 }
 
@@ -91,7 +91,7 @@ func (q *peer) lacks(r *record) bool {
 // it. What the peer itself brings as it returns nobody could know before.
 func (m *Machine) outgrow(r *record, from *peer) {
 	for _, q := range m.peerList {
-		if q != from && q.active == nil && !q.grew && slices.Contains(q.kin, r.version.node) && q.lacks(r) {
+		if q != from && q.active == nil && !q.grew && q.kin[r.version.node] && q.lacks(r) {
 			q.grew = true
 		}
 	}

@@ -49,8 +49,7 @@ type log struct {
 	base    uint64 // everything after it, to have, can still be given
 	have    uint64 // the last consecutive position held
 	done    uint64 // the last position every local consumer is done with
-	free    uint64 // no cursor and no consumer needs anything up to here
-	live    uint64 // the same, counting only connected peers and local consumers
+	live    uint64 // no connected peer and no local consumer needs anything up to here
 
 	events, bytes         int64 // in entries
 	liveEvents, liveBytes int64 // of these, after live
@@ -61,6 +60,7 @@ type log struct {
 	asked   *peer  // who was grafted because the parent lacks something
 	askedAt uint64
 	behind  bool // frames of a peer that is ahead were passed over
+	seeking *search
 
 	rival  *rival
 	slow   timer  // for the parent to bring what others have
@@ -148,7 +148,6 @@ func (l *log) popFront() {
 		l.liveBytes -= e.size
 		l.live = e.last
 	}
-	l.free = max(l.free, e.last)
 	l.entries.pop()
 }
 

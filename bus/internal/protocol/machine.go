@@ -26,13 +26,18 @@ type Machine struct {
 	pledges   map[LinkID]*peer
 	paths     map[PathID]*path
 	connected int
-	upped     bool // a path was up: our epoch is known elsewhere
+	upped     bool  // a path was up: our epoch is known elsewhere
+	reborn    timer // runs for orphanGrace after a restart that others remember
 
 	records    map[uuid.UUID]*record
 	blind      bool // there are more records than we keep: everything counts as wanted
 	recordList []*record
+	lost       int   // how many of them are known to be of nodes out of reach
+	chart      chart // what they say of who is connected to whom
 	met        map[uuid.UUID]acquaintance
 	self       *record
+	questions  []*want
+	nonce      uint64 // of our last one
 	clock      uint64 // grows with what we know: records stored, and peers that come with others (§8.5)
 	selfTimer  timer
 	lastSelf   time.Duration // when our record was last renewed
@@ -42,7 +47,6 @@ type Machine struct {
 	patternsVersion uint64
 	confirmed       uint64 // the version of them that every node reachable has
 
-	reach    map[uuid.UUID]bool
 	recordGC timer
 	heard    map[string]bool // whether anyone at all listens for a topic
 	wanted   map[string]bool // the same, or keeps it for someone who is away
@@ -83,6 +87,7 @@ func New(now time.Duration, cfg Config) *Machine {
 		wanted:  make(map[string]bool),
 	}
 	m.recordGC.fire = m.dropUnreachable
+	m.reborn.fire = m.settleAll
 	m.selfTimer.fire = m.refreshSelf
 	m.lastSelf = now - selfPace
 	for lane := range cfg.Lanes {
@@ -90,6 +95,7 @@ func New(now time.Duration, cfg Config) *Machine {
 		m.own = append(m.own, l)
 	}
 	m.self = &record{version: recordVersion{node: cfg.ID, epoch: cfg.Epoch, version: 1}, name: cfg.Name}
+	m.chart = newChart(m.self)
 	m.records[cfg.ID] = m.self
 	m.recordList = append(m.recordList, m.self)
 	m.pledge(0)
@@ -98,7 +104,7 @@ func New(now time.Duration, cfg Config) *Machine {
 
 func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 	l := &log{id: id, own: id.Node == m.cfg.ID && id.Epoch == m.cfg.Epoch,
-		begin: begin, base: begin, have: begin, done: begin, free: begin, live: begin, newest: m.now}
+		begin: begin, base: begin, have: begin, done: begin, live: begin, newest: m.now}
 	l.expiry.fire = func(now time.Duration) { m.expire(now, l) }
 	l.stall.fire = func(now time.Duration) { m.checkStall(now, l) }
 	l.patience.fire = func(time.Duration) { m.impatient(l) }
@@ -319,8 +325,8 @@ func (m *Machine) PeerStats(id uuid.UUID) (s PeerStats, ok bool) {
 		s.Unacknowledged += uint64(c.flight.len() - c.acked)
 		s.Lost += uint64(len(c.lost))
 	}
-	for _, r := range m.behindOf(q) {
-		s.Interested = s.Interested || len(r.patterns) > 0
+	for _, v := range m.behindOf(q).nodes {
+		s.Interested = s.Interested || len(v.rec.patterns) > 0
 	}
 	return s, true
 }

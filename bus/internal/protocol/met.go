@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,22 +33,28 @@ func (m *Machine) part(now time.Duration, id uuid.UUID) {
 	a := m.met[id]
 	a.lostAt = now
 	m.met[id] = a
-	var oldest uuid.UUID
-	gone := 0
+}
+
+// forgetMet lets go of those who parted too long ago, and of the first to part where there are too many.
+func (m *Machine) forgetMet(now time.Duration) {
+	var gone []uuid.UUID
 	for id, a := range m.met {
 		switch {
 		case m.records[id] != nil:
-			continue
 		case now-a.lostAt > m.cfg.maxAge():
 			delete(m.met, id)
-			continue
-		}
-		if gone++; gone == 1 || a.lostAt < m.met[oldest].lostAt {
-			oldest = id
+		default:
+			gone = append(gone, id)
 		}
 	}
-	if gone > m.cfg.MaxOrigins {
-		delete(m.met, oldest)
+	if len(gone) <= m.cfg.MaxOrigins {
+		return
+	}
+	slices.SortFunc(gone, func(a, b uuid.UUID) int {
+		return cmp.Or(cmp.Compare(m.met[a].lostAt, m.met[b].lostAt), compareIDs(a, b))
+	})
+	for _, id := range gone[:len(gone)-m.cfg.MaxOrigins] {
+		delete(m.met, id)
 	}
 }
 

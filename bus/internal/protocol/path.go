@@ -43,6 +43,8 @@ type path struct {
 	prunes      []prune
 	grafts      []graft
 	reports     []report
+	wants       []*want
+	nones       []none
 	pings       []uint64
 	pongs       []uint64
 	bye         int // data streams told in a bye, plus one
@@ -164,6 +166,9 @@ func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
 		}
 	}
 	p.theirs = h
+	if h.known > 0 && h.known < m.cfg.Epoch && m.reborn.index == 0 {
+		m.timers.set(&m.reborn, now+min(orphanGrace, m.cfg.BufferTimeout))
+	}
 	m.adopt(now, p)
 	if !p.greeted {
 		m.greet(p)

@@ -29,12 +29,12 @@ type peer struct {
 	lostAt   time.Duration // when it was disconnected
 	clean    bool          // it left on purpose
 	retained *topic.Set[struct{}]
-	patterns []string    // of retained: what it is owed while it is away
-	kin      []uuid.UUID // who was behind it then
-	grew     bool        // some of them want more now
-	orphans  bool        // retained holds on: it restarted, and may not know yet who was behind it
+	patterns []string           // of retained: what it is owed while it is away
+	kin      map[uuid.UUID]bool // who was behind it then
+	grew     bool               // some of them want more now
+	orphans  bool               // retained holds on: it restarted, and may not know yet who was behind it
 	wanted   map[string]bool
-	behind   []*record // whose interest counts toward it
+	behind   *region // whose interest counts toward it
 	forget   timer
 
 	joined uint64 // the moment at which who is behind it became known
@@ -330,11 +330,12 @@ func (m *Machine) detach(now time.Duration, p *path, code Code, reason string) {
 // would have got (§8.4).
 func (m *Machine) retain(q *peer) {
 	all := q.patterns
-	for _, r := range m.behindOf(q) {
-		if !slices.Contains(q.kin, r.version.node) {
-			q.kin = append(q.kin, r.version.node)
-		}
-		all = append(all, r.patterns...)
+	if q.kin == nil {
+		q.kin = make(map[uuid.UUID]bool)
+	}
+	for _, v := range m.behindOf(q).nodes {
+		q.kin[v.id] = true
+		all = append(all, v.rec.patterns...)
 	}
 	q.patterns = topic.Minimise(all)
 	q.retained = &topic.Set[struct{}]{}
@@ -348,18 +349,15 @@ func (m *Machine) retain(q *peer) {
 // behind it again, with all they wanted. That someone wants it is not enough: neighbours that
 // each keep it on behalf of the other would both let go of it.
 func (m *Machine) reclaimed(q *peer) bool {
-	behind := m.behindOf(q)
-	for _, id := range q.kin {
-		if !slices.ContainsFunc(behind, func(r *record) bool { return r.version.node == id }) {
-			return false
+	behind, back := m.behindOf(q).nodes, 0
+	for _, v := range behind {
+		if q.kin[v.id] {
+			back++
 		}
 	}
-	for _, p := range q.patterns {
-		if !slices.ContainsFunc(behind, func(r *record) bool { return covers(r.patterns, p) }) {
-			return false
-		}
-	}
-	return true
+	return back == len(q.kin) && !slices.ContainsFunc(q.patterns, func(p string) bool {
+		return !slices.ContainsFunc(behind, func(v *vertex) bool { return covers(v.rec.patterns, p) })
+	})
 }
 
 func covers(patterns []string, p string) bool {
@@ -374,13 +372,17 @@ func (m *Machine) disown(q *peer) {
 // peerLost lets go of everything that waited for a peer.
 func (m *Machine) peerLost(now time.Duration, q *peer) {
 	m.stopAwaiting(now, q)
+	m.dropWants(now, q)
 	for _, l := range m.logList {
 		if l.parent == q || l.asked == q {
 			if l.parent == q {
-				m.orphan(l)
+				m.orphan(l, q)
 			}
 			l.asked = nil
 			m.graftAll(l)
+		}
+		if s := l.seeking; s != nil && s.teller == q { // who is ahead of us will say what is missing
+			m.endSearch(l)
 		}
 	}
 	m.topologyChanged(now)

@@ -29,6 +29,9 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 	if kind == frameStart {
 		return m.handleStart(p, s, lane, &r)
 	}
+	if kind == frameGive {
+		return m.handleGive(now, p, lane, body)
+	}
 	if kind&ignorable != 0 {
 		return nil
 	}
@@ -186,7 +189,7 @@ func (m *Machine) continues(p *path, run *runIn, prev uint64) bool {
 		return true
 	}
 	l.behind = true
-	if l.asked == nil && run.asked != l.have+1 { // once for what is missing now
+	if l.asked == nil && l.seeking == nil && run.asked != l.have+1 { // once for what is missing now
 		run.asked = l.have + 1
 		m.askFor(p, l)
 	}
@@ -197,6 +200,10 @@ func (m *Machine) continues(p *path, run *runIn, prev uint64) bool {
 // what it had.
 func (m *Machine) catchUp(l *log) {
 	m.finish(l)
+	if s := l.seeking; s != nil && s.found(l) {
+		m.endSearch(l)
+		m.goOn(l, s.teller)
+	}
 	if !l.behind || l.asked != nil && l.asked.mayKnow(l) {
 		return
 	}
@@ -262,14 +269,19 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 	}
 	m.pass(now, l, b.First-1, run.judged)
 	m.took(p, run)
-	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), age: age, came: now, pending: 1})
 	m.knows(q, l, b.Last())
-	m.credit(now, l, e.size)
-	m.judge(l, e)
-	m.emit(Event{Kind: EventDeliver, Log: l.id, First: b.First, Last: b.Last(), Batch: b})
+	m.credit(now, l, m.take(now, l, b, age))
 	m.arrived(now, p, l)
 	m.catchUp(l)
 	return nil
+}
+
+// take adds a batch to a log, and returns its size.
+func (m *Machine) take(now time.Duration, l *log, b *codec.Batch, age time.Duration) (size int64) {
+	e := l.push(entry{kind: entryBatch, first: b.First, last: b.Last(), batch: b, size: int64(len(b.Bytes())), age: age, came: now, pending: 1})
+	m.judge(l, e)
+	m.emit(Event{Kind: EventDeliver, Log: l.id, First: b.First, Last: b.Last(), Batch: b})
+	return e.size
 }
 
 // knows notes that the peer holds the log up to a position: it sent that itself.
@@ -311,8 +323,8 @@ func (m *Machine) handleSkip(now time.Duration, p *path, run *runIn, r *reader) 
 
 func (m *Machine) stepOver(now time.Duration, p *path, l *log, upto, known uint64) {
 	m.knows(p.peer, l, upto)
-	if upto > l.have && (l.parent == nil || l.parent.active == nil) {
-		l.adopt(p.peer)
+	if upto > l.have && (l.parent == nil || l.parent.active == nil) && !p.peer.cursors[l].muted {
+		l.follow(p.peer)
 	}
 	m.pass(now, l, upto, known)
 	m.settle(now, l)
@@ -355,25 +367,30 @@ func (m *Machine) handleLoss(now time.Duration, p *path, run *runIn, first, last
 	if l.asked == p.peer {
 		l.asked = nil
 	}
-	if l.asked != nil || m.graftAny(l) {
-		l.behind = true // until the other has brought it, or could not
-		return nil
+	l.behind = true // until another has brought it, or could not
+	if l.asked == nil && !m.graftAny(l) && !m.seek(now, l, p.peer, last, reason) {
+		m.concede(now, l, p.peer, last, reason)
 	}
+	return nil
+}
+
+// concede declares that a range can't be had, for that is what the last peer to be asked said.
+func (m *Machine) concede(now time.Duration, l *log, teller *peer, last uint64, reason Reason) {
 	for _, q := range m.peerList {
 		// What someone else still has is not missing.
 		if r := q.remote[l.id]; q.active != nil && r != nil && r.base > l.have && r.have > r.base {
 			last = min(last, r.base)
 		}
 	}
-	l.behind = true
 	if l.parent == nil {
-		l.adopt(p.peer) // the report has to go somewhere
+		l.follow(teller) // the report has to go somewhere
 	}
-	m.knows(p.peer, l, last)
+	m.knows(teller, l, last)
 	m.declare(now, l, last, reason)
-	m.markSoon(now, p, l)
+	if p := teller.active; p != nil {
+		m.markSoon(now, p, l)
+	}
 	m.catchUp(l)
-	return nil
 }
 
 // handleFin learns where a log ends.

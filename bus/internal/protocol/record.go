@@ -43,11 +43,13 @@ type record struct {
 	live       int      // how many of them its own subscriptions have
 	begun      uint64   // the lanes in which it has emitted, a bit each
 
+	place    int     // in the list of all
 	stamp    uint64  // our clock when it was stored
 	prior    *record // the version before a peer that comes up brought newer ones
 	set      *topic.Set[struct{}]
 	parent   *peer          // who brought this version first: it gets our echo
 	awaiting map[*peer]bool // who has not answered it yet
+	flooded  bool           // it went to every path there was: it may be waiting on some
 	sought   uint64         // of our own: the version of our patterns in it
 	lostAt   time.Duration  // since when the node is out of reach; 0: it is not
 	heardAt  time.Duration  // when it was passed on although it was out of reach
@@ -73,8 +75,9 @@ func (r *record) append(b []byte) []byte {
 func parseRecord(body []byte) (*record, error) {
 	r := reader{b: body}
 	rec := &record{version: r.recordVersion(), begun: r.uvarint(), name: r.text(maxName)}
-	for range r.count(16, maxNeighbours) {
-		rec.neighbours = append(rec.neighbours, r.id())
+	rec.neighbours = make([]uuid.UUID, r.count(16, maxNeighbours))
+	for i := range rec.neighbours {
+		rec.neighbours[i] = r.id()
 	}
 	for range r.count(1, maxEndpoints) {
 		rec.endpoints = append(rec.endpoints, r.text(maxName))
@@ -94,6 +97,9 @@ func parseRecord(body []byte) (*record, error) {
 	return rec, r.end("record")
 }
 
+// fewPatterns are tried one by one, in less time and room than a set of them takes.
+const fewPatterns = 4
+
 // hears says whether a subscription of the record's node, and not only someone
 // it owes events, listens for the topic.
 func (r *record) hears(name string) bool {
@@ -103,6 +109,9 @@ func (r *record) hears(name string) bool {
 // wants says whether the record's node listens for the topic, or is to keep it for
 // someone who is away.
 func (r *record) wants(name string) bool {
+	if len(r.patterns) <= fewPatterns {
+		return slices.ContainsFunc(r.patterns, func(p string) bool { return topic.Match(p, name) })
+	}
 	if r.set == nil {
 		r.set = &topic.Set[struct{}]{}
 		for _, p := range r.patterns {
@@ -171,14 +180,18 @@ func brief(patterns []string) []string {
 func (m *Machine) storeRecord(rec *record) {
 	id := rec.version.node
 	if old := m.records[id]; old != nil {
-		m.recordList[slices.Index(m.recordList, old)] = rec
+		m.missing(old, 0)
+		rec.place = old.place
+		m.recordList[rec.place] = rec
 	} else {
+		rec.place = len(m.recordList)
 		m.recordList = append(m.recordList, rec)
 	}
 	m.records[id] = rec
 	m.clock++
 	rec.stamp = m.clock
 	m.meet(rec)
+	m.chart.draw(rec, m.isPeer(id))
 	if id == m.cfg.ID {
 		m.self = rec
 	}
@@ -196,6 +209,7 @@ func (m *Machine) flood(now time.Duration, rec *record, from *peer) {
 		}
 	}
 	m.forward(rec, from)
+	rec.flooded = true
 	m.answered(now, rec, nil)
 }
 
@@ -273,7 +287,7 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 		m.echo(p, rec.version)
 		return nil
 	case old == nil || rec.version.newer(old.version):
-		if p.peer.active != nil && !slices.Contains(m.self.neighbours, p.peer.id) {
+		if _, listed := slices.BinarySearchFunc(m.self.neighbours, p.peer.id, compareIDs); !listed && p.peer.active != nil {
 			m.refreshSelf(now) // who hears of the record has to know which way it came
 		}
 		m.storeRecord(rec)
@@ -293,7 +307,7 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 			old.heardAt = now
 			m.forward(old, p.peer)
 			if old.lostAt > 0 {
-				old.lostAt = now
+				m.missing(old, now)
 			}
 		}
 	case old.version.newer(rec.version):
@@ -324,7 +338,7 @@ func (m *Machine) forward(rec *record, from *peer) {
 // queueRecord has a record sent on a path. Versions replaced before they went
 // are not sent, and do not pile up.
 func (m *Machine) queueRecord(p *path, rec *record) {
-	if slices.Contains(p.records, rec) {
+	if rec.flooded && slices.Contains(p.records, rec) {
 		return
 	}
 	if len(p.records) > 2*len(m.recordList) {

@@ -17,10 +17,12 @@ func (m *Machine) settle(now time.Duration, l *log) {
 	}
 	moved := l.setLive(live)
 	before := l.entries.len()
+	if m.reborn.index != 0 && !l.own {
+		free = l.base // who is to get it may not be back yet
+	}
 	for l.entries.len() > 0 && l.entries.at(0).last <= free {
 		l.popFront()
 	}
-	l.free = max(l.free, min(free, l.have))
 	m.enforce(now, l)
 	if l.own && (moved || l.entries.len() != before) {
 		m.emit(Event{Kind: EventRoom, Lane: l.id.Lane})
@@ -155,6 +157,7 @@ func (m *Machine) forgetLog(l *log) {
 	m.timers.stop(&l.stall)
 	m.timers.stop(&l.patience)
 	m.timers.stop(&l.slow)
+	m.endSearch(l)
 	for _, q := range m.peerList {
 		delete(q.cursors, l)
 		delete(q.remote, l.id)

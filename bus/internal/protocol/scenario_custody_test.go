@@ -239,3 +239,88 @@ func TestForgottenLogIsNotFollowedFromTheBeginning(t *testing.T) {
 		b.wantGaps(a.log(0), "")
 	})
 }
+
+// A relay that returns is given what was kept for those behind it before they are back. It must not let
+// go of that.
+func TestRestartedRelayKeepsWhatItIsGivenForOthers(t *testing.T) {
+	scene(t, func(w *world) {
+		e, c := w.addNode(simConfig()), w.addNode(simConfig())
+		d, l := w.addNode(simConfig()), w.addNode(simConfig(), ">")
+		w.link(c, e)
+		w.link(d, c)
+		ld := w.link(l, d)
+		w.rest(5 * time.Second)
+		e.emitMany(2, "a.x")
+		w.rest(5 * time.Second)
+		ld.down = true
+		d.kill()
+		w.runFor(time.Second)
+		e.emitMany(3, "a.x")
+		w.runFor(time.Second)
+		d.boot()
+		w.runFor(2 * time.Second)
+		ld.down = false
+		w.runFor(5 * time.Second)
+		l.want(e.log(0), "1-5")
+		l.wantGaps(e.log(0), "")
+		w.runFor(orphanGrace)
+		w.rest(5 * time.Second)
+		w.expect(len(e.reports) == 0, "E was told of %+v", e.reports)
+	})
+}
+
+// A record that is renewed while a greeting waits to be sent is part of it: the peer judges by what it was
+// told before READY.
+func TestGreetingHasTheRecordsThatReplacedOthers(t *testing.T) {
+	config := func(i int) Config {
+		cfg := simConfig()
+		cfg.ID, cfg.Epoch = simID(i), 1
+		return cfg
+	}
+	a, b := New(0, config(0)), New(0, config(1))
+	a.AddPath(0, PathInfo{ID: 1, Peer: simID(1), Dialed: true, Link: 1})
+	b.AddPath(0, PathInfo{ID: 1, Peer: simID(0)})
+	a.SetPatterns(time.Second, []string{"a.>"})
+	eachFrame(a.PollControl(time.Second, 1, nil), func(kind byte, body []byte) {
+		if err := b.HandleControl(time.Second, 1, kind, body); err != nil {
+			t.Fatal(err)
+		}
+		if kind == frameReady && !b.records[simID(0)].wants("a.x") {
+			t.Error("after READY it is not known what the peer listens for")
+		}
+	})
+}
+
+// What a receiver was done with before it restarted is not missing, though the first neighbour it meets
+// again did not hear of that.
+func TestWhatAnEarlierRunHadDoneIsNotMissing(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.AckInterval = 20 * time.Second
+		o, p1, _, r, links := diamond(w, cfg)
+		o.emitMany(10, "a.x")
+		w.rest(30 * time.Second)
+		first := links[3]
+		if r.parent(o) != p1 {
+			first = links[2]
+		}
+		o.emitMany(5, "a.x")
+		w.runFor(time.Second)
+		r.want(o.log(0), "1-15")
+		for _, l := range links[2:] {
+			l.down = l != first
+		}
+		r.kill()
+		w.runFor(time.Second)
+		r.boot()
+		w.runFor(3 * time.Second)
+		r.wantGaps(o.log(0), "")
+		for _, l := range links {
+			l.down = false
+		}
+		o.emit(0, 8, "a.x")
+		w.runFor(5 * time.Second)
+		r.wantGaps(o.log(0), "")
+		w.expect(r.inbox.log(o.log(0)).at == 16, "R is at %d", r.inbox.log(o.log(0)).at)
+	})
+}

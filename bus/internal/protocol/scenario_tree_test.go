@@ -317,3 +317,45 @@ func TestInterestEndsInARing(t *testing.T) {
 		}
 	})
 }
+
+// A link of a ring is cut, then it heals and the next is cut: each time the trees that led over it turn
+// round, and nobody waits for word that others are ahead.
+func TestTreesTurnRoundInARing(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.AckInterval = 5 * time.Second
+		nodes := ringOf(w, cfg, 5)
+		emitAll := func() {
+			for _, n := range nodes {
+				n.emit(0, 8, "a.x")
+			}
+		}
+		complete := func() bool {
+			for _, n := range nodes {
+				for _, x := range nodes {
+					if x != n && n.inbox.log(x.log(0)).at < x.m.own[0].have {
+						return false
+					}
+				}
+			}
+			return true
+		}
+		for range 10 {
+			emitAll()
+			w.runFor(100 * time.Millisecond)
+		}
+		for _, l := range w.links {
+			l.down = true
+			l.conn.cut()
+			w.runFor(200 * time.Millisecond)
+			emitAll()
+			for began := w.now; !complete(); w.runFor(10 * time.Millisecond) {
+				w.expect(w.now-began < time.Second, "not everyone has everything")
+			}
+			l.down = false
+			w.runFor(4 * time.Second)
+			emitAll()
+			w.runFor(time.Second)
+		}
+	})
+}

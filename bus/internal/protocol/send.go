@@ -44,9 +44,14 @@ func (m *Machine) enqueue(c *cursor) {
 	s := m.streamOf(p, c.log.id.Lane)
 	c.ready = true
 	s.queue.push(c)
+	m.wakeStream(p, s, c.log.id.Lane)
+}
+
+// wakeStream tells the owner that PollData has something.
+func (m *Machine) wakeStream(p *path, s *stream, lane uint8) {
 	if !s.woken {
 		s.woken = true
-		m.emit(Event{Kind: EventData, Path: p.info.ID, Lane: c.log.id.Lane})
+		m.emit(Event{Kind: EventData, Path: p.info.ID, Lane: lane})
 	}
 }
 
@@ -99,6 +104,9 @@ func (m *Machine) PollData(now time.Duration, id PathID, lane uint8, dst []byte)
 		return dst, nil
 	}
 	s := p.out[lane]
+	if s.gives.len() > 0 {
+		return m.give(now, s, lane, dst)
+	}
 	for s.queue.len() > 0 {
 		c := *s.queue.at(0)
 		s.queue.pop()
@@ -126,10 +134,7 @@ func (m *Machine) PollData(now time.Duration, id PathID, lane uint8, dst []byte)
 
 // nextFrame appends what the cursor has to say, if anything.
 func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, dst []byte) ([]byte, *codec.Batch) {
-	if !s.opened {
-		s.opened = true
-		dst = appendFrame(dst, frameOpen, []byte{c.log.id.Lane})
-	}
+	dst = s.open(c.log.id.Lane, dst)
 	if s, ok := c.nextLost(); ok && s.first <= c.log.base {
 		c.freed(s.first - 1)
 		return m.absent(p, c, s, dst), nil
@@ -175,6 +180,15 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 		dst = m.start(p, c, dst)
 	}
 	return dst, nil
+}
+
+// open begins the stream with its lane.
+func (s *stream) open(lane uint8, dst []byte) []byte {
+	if s.opened {
+		return dst
+	}
+	s.opened = true
+	return appendFrame(dst, frameOpen, []byte{lane})
 }
 
 // alias is the short name of a log on its stream; a forgotten log's is used again.

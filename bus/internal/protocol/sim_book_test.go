@@ -90,6 +90,40 @@ func (in *inbox) gap(n *simNode, e Event) {
 	}
 	r.at = e.Last
 	r.gaps = append(r.gaps, span{e.First, e.Last, e.Reason})
+	if e.Reason != ReasonExpired && e.Reason != ReasonTooLarge && n.w.now > n.w.unrest+time.Second {
+		n.checkAvoidable(e)
+	}
+}
+
+// checkAvoidable expects that nobody in reach has what was declared missing, once the network was calm for a
+// while.
+func (n *simNode) checkAvoidable(e Event) {
+	for _, b := range n.w.book.logs[e.Log].batches {
+		if b.First < e.First || b.Last() > e.Last || !matches(n.patterns, b) {
+			continue
+		}
+		for _, x := range n.reachable() {
+			if l := x.m.logs[e.Log]; l != nil && l.base < b.First && b.Last() <= l.have && l.at(b.First-1).kind == entryBatch {
+				n.w.failf("%s: declared %d–%d of %v missing, and %s has %d–%d", n, e.First, e.Last, e.Log, x, b.First, b.Last())
+			}
+		}
+	}
+}
+
+// reachable is the nodes that a walk over connected peers leads to.
+func (n *simNode) reachable() (list []*simNode) {
+	list = []*simNode{n}
+	for i := 0; i < len(list); i++ {
+		for _, x := range n.w.nodes {
+			if x.m == nil || slices.Contains(list, x) {
+				continue
+			}
+			if a, b := list[i].m.peers[x.id], x.m.peers[list[i].id]; a != nil && b != nil && a.active != nil && b.active != nil {
+				list = append(list, x)
+			}
+		}
+	}
+	return list[1:]
 }
 
 // released notes that one consumer is done with a batch or a gap.
@@ -185,7 +219,7 @@ func (w *world) settled() (why string) {
 			return n.name + " is down"
 		}
 		for _, l := range n.m.logList {
-			if l.entries.len() > 0 {
+			if l.entries.len() > 0 && (n.m.reborn.index == 0 || l.needed()) {
 				return fmt.Sprintf("%s holds %d–%d of %v: %s", n, l.base+1, l.have, l.id, holders(l))
 			}
 		}
@@ -202,6 +236,11 @@ func (w *world) settled() (why string) {
 		}
 	}
 	return w.interestAgrees()
+}
+
+// needed says whether someone is not done with a log.
+func (l *log) needed() bool {
+	return l.done < l.have || slices.ContainsFunc(l.cursors, func(c *cursor) bool { return c.clear() < l.have })
 }
 
 // awaiting tells who has not answered a node's record, or one on its way back.

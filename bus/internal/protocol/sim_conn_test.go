@@ -84,6 +84,7 @@ func (e *simEnd) add() {
 		return
 	}
 	e.added = true
+	e.conn.w.disturb(0)
 	e.node.ends[e.info.ID] = e
 	e.conn.w.trace("%s: path %d to %s", e.node, e.info.ID, e.peer.node)
 	e.m.AddPath(e.conn.w.now, e.info)
@@ -91,6 +92,19 @@ func (e *simEnd) add() {
 	for lane := controlLane; lane < maxSimLanes; lane++ {
 		e.in[lane].schedule()
 	}
+}
+
+// flushSoon has a writer send what there is, at once or when it gets round to it.
+func (p *simPipe) flushSoon() {
+	w := p.from.conn.w
+	if w.tardy && w.chance(0.1) {
+		w.after(w.between(0, 80*time.Millisecond), func() {
+			p.flush()
+			p.from.node.pump()
+		})
+		return
+	}
+	p.flush()
 }
 
 // flush sends what the machine has for a stream, as far as its buffer takes it.
@@ -105,14 +119,18 @@ func (p *simPipe) flush() {
 		var b []byte
 		if p.lane == controlLane {
 			b = e.m.PollControl(w.now, e.info.ID, nil)
-			e.tap.control(e, b)
+			if !w.large {
+				e.tap.control(e, b)
+			}
 		} else {
 			frames, batch := e.m.PollData(w.now, e.info.ID, uint8(p.lane), nil)
 			b = frames
 			if batch != nil {
 				b = append(b, batch.Bytes()...)
 			}
-			e.tap.data(e, p.lane, b)
+			if !w.large {
+				e.tap.data(e, p.lane, b)
+			}
 		}
 		if len(b) == 0 {
 			return
@@ -171,6 +189,9 @@ func (p *simPipe) arrive() {
 	}
 	p.read = append(p.read, f.b...)
 	p.parse()
+	if w.large { // a step is a chunk, and not a frame
+		e.node.pump()
+	}
 	p.schedule()
 	if p.blocked {
 		p.blocked = false
@@ -204,12 +225,15 @@ func (e *simEnd) greeted() bool {
 func (e *simEnd) receive(lane int, kind byte, body []byte) {
 	w := e.conn.w
 	w.frames++
+	w.bytes += 2 + len(body)
 	w.kinds[kind]++
 	w.trace("%s: path %d from %s lane %d: frame %#x of %d bytes", e.node, e.info.ID, e.peer.node, lane, kind, len(body))
 	var err error
 	if lane == controlLane {
 		knew := e.greeted()
-		e.tap.heard(e, kind, body)
+		if !w.large {
+			e.tap.heard(e, kind, body)
+		}
 		err = e.m.HandleControl(w.now, e.info.ID, kind, body)
 		if !knew && e.greeted() {
 			for lane := range maxSimLanes {
@@ -233,7 +257,9 @@ func (e *simEnd) receive(lane int, kind byte, body []byte) {
 	} else if err != nil {
 		w.failf("%s: not a close error: %v", e.node, err)
 	}
-	e.node.pump()
+	if !w.large || e.closed {
+		e.node.pump()
+	}
 }
 
 // shut closes the connection from this side, and tells this machine and the other.
@@ -261,6 +287,7 @@ func (e *simEnd) lost(code Code, reason string) {
 	}
 	e.closed = true
 	w := e.conn.w
+	w.disturb(0)
 	if e.peer.closed {
 		w.conns = slices.DeleteFunc(w.conns, func(c *simConn) bool { return c == e.conn })
 	}
@@ -278,6 +305,7 @@ func (e *simEnd) lost(code Code, reason string) {
 func (c *simConn) cut() {
 	w := c.w
 	w.trace("cut %s–%s", c.ends[0].node, c.ends[1].node)
+	w.disturb(150 * time.Millisecond)
 	for _, e := range c.ends {
 		for lane := controlLane; lane < maxSimLanes; lane++ {
 			e.out[lane].dies = w.now + w.between(0, 60*time.Millisecond)
@@ -290,6 +318,7 @@ func (c *simConn) cut() {
 func (c *simConn) stall(end int, d time.Duration) {
 	w := c.w
 	w.trace("stall %s→%s for %v", c.ends[end].node, c.ends[1-end].node, d)
+	w.disturb(d)
 	for lane := controlLane; lane < maxSimLanes; lane++ {
 		c.ends[end].out[lane].stalled = w.now + d
 	}

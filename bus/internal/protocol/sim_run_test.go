@@ -63,6 +63,7 @@ type storm struct {
 	restarts bool
 	moves    bool // links are added to other nodes while old ones are down
 	both     bool // some links are dialled from both sides
+	tardy    bool // writers take their time, now and then
 	length   time.Duration
 }
 
@@ -72,7 +73,7 @@ func (s storm) String() string {
 	for _, f := range []struct {
 		name string
 		on   bool
-	}{{"small", s.small}, {"bulk", s.bulk}, {"churn", s.churn}, {"restarts", s.restarts}, {"moves", s.moves}, {"both", s.both}} {
+	}{{"small", s.small}, {"bulk", s.bulk}, {"churn", s.churn}, {"restarts", s.restarts}, {"moves", s.moves}, {"both", s.both}, {"tardy", s.tardy}} {
 		if f.on {
 			b.WriteString(" " + f.name)
 		}
@@ -83,7 +84,7 @@ func (s storm) String() string {
 func (s *storm) draw(w *world) {
 	*s = storm{
 		topology: drawTopology(w),
-		small:    w.chance(0.2), bulk: w.chance(0.15), churn: w.chance(0.3), restarts: w.chance(0.25), moves: w.chance(0.3), both: w.chance(0.5),
+		small:    w.chance(0.2), bulk: w.chance(0.15), churn: w.chance(0.3), restarts: w.chance(0.25), moves: w.chance(0.3), both: w.chance(0.5), tardy: w.chance(0.3),
 		length: w.between(2*time.Second, 25*time.Second),
 	}
 }
@@ -127,9 +128,10 @@ func (s storm) run(w *world) {
 }
 
 func (s storm) build(w *world) {
-	w.lanes = 1 + w.rng.IntN(3)
+	w.lanes, w.tardy = 1+w.rng.IntN(3), s.tardy
 	for range s.nodes {
 		cfg := simConfig()
+		cfg.MaxOrigins = max(cfg.MaxOrigins, 20*s.nodes)
 		if s.small {
 			cfg.BufferMax = 5 + w.rng.IntN(20)
 		}
@@ -204,6 +206,7 @@ func (s storm) strike(w *world) {
 		pick(w, w.conns).stall(w.rng.IntN(2), w.between(50*time.Millisecond, 8*time.Second))
 	case k < 9 && len(w.conns) > 0:
 		pick(w, w.conns).mute = true
+		w.disturb(2 * simConfig().Timeout)
 	case k < 10:
 		n.hold()
 		w.after(w.between(100*time.Millisecond, 5*time.Second), n.letGo)

@@ -22,8 +22,12 @@ type world struct {
 	book   *book
 	lag    func() time.Duration // of a chunk of bytes, drawn anew for each
 	lanes  int
-	moved  bool // links were added
+	tardy  bool          // writers take their time, now and then
+	large  bool          // so many nodes that they are not checked after each step
+	moved  bool          // links were added
+	unrest time.Duration // until when something happened to a connection or a node
 	lastID uint64
+	bytes  int      // of these
 	frames int      // received by all machines
 	kinds  [256]int // of these, by kind
 	tracef func(format string, args ...any)
@@ -86,6 +90,9 @@ func (w *world) settle(limit time.Duration) {
 		}
 	}
 }
+
+// disturb notes that something happens to a connection or a node, for a while.
+func (w *world) disturb(d time.Duration) { w.unrest = max(w.unrest, w.now+d) }
 
 func (w *world) nextID() uint64 { w.lastID++; return w.lastID }
 
@@ -154,6 +161,6 @@ func simConfig() Config {
 		BufferMax: 1 << 16, BufferBytes: 64 << 20, BufferTimeout: time.Hour,
 		Overflow: Block, BlockTimeout: time.Hour,
 		ReceiveBytes: 1 << 20, Timeout: 6 * time.Second,
-		AckInterval: 100 * time.Millisecond, HelloTimeout: 5 * time.Second,
+		AckInterval: 100 * time.Millisecond, HelloTimeout: 5 * time.Second, GapWait: 2 * time.Second,
 	}
 }

@@ -27,9 +27,9 @@ func (m *Machine) took(p *path, run *runIn) {
 		if r != nil && m.paths[r.path.info.ID] == r.path { // it was not faster after all
 			m.prune(r.path, r.run)
 		}
-	case l.parent == nil || l.parent.active == nil:
-		l.adopt(q)
 	case run.pruned: // on its way when we asked it to stop
+	case l.parent == nil || l.parent.active == nil:
+		l.follow(q)
 	case r == nil || r.run != run:
 		l.rival = &rival{path: p, run: run, since: m.now}
 	}
@@ -43,8 +43,8 @@ type rival struct {
 	since time.Duration
 }
 
-// adopt makes a peer the parent.
-func (l *log) adopt(q *peer) {
+// follow makes a peer the parent.
+func (l *log) follow(q *peer) {
 	l.parent, l.rival = q, nil
 	l.lagged = 0
 }
@@ -53,7 +53,7 @@ func (l *log) adopt(q *peer) {
 // another did, and does so for a while, that one becomes the parent.
 func (m *Machine) redundant(now time.Duration, p *path, run *runIn) {
 	l, q := run.log, p.peer
-	if l.parent == nil || l.parent.active == nil {
+	if l.parent == nil || l.parent.active == nil || q == l.asked && l.have == l.askedAt { // whom we asked is to go on
 		return
 	}
 	if q != l.parent {
@@ -69,7 +69,7 @@ func (m *Machine) redundant(now time.Duration, p *path, run *runIn) {
 	}
 	r.wins++
 	if q := r.path.peer; q.active != nil && r.wins >= leastWins && now-r.since >= 3*q.roundTrip() {
-		l.adopt(q)
+		l.follow(q)
 		m.prune(p, run)
 	}
 }
@@ -108,12 +108,12 @@ func (x prune) append(b []byte) []byte {
 	return binary.AppendUvarint(appendLog(b, x.log.id), x.run)
 }
 
-// orphan looks for another parent: everyone who was asked to stop is asked to go on, and the first
-// to bring something fresh is it.
-func (m *Machine) orphan(l *log) {
+// orphan looks for another parent: everyone is asked to send what comes next, and the first to bring
+// something fresh is it. Those whose parent we are learn by that that they need another, too.
+func (m *Machine) orphan(l *log, lost *peer) {
 	l.parent, l.rival = nil, nil
 	for _, q := range m.peerList {
-		if q.active != nil && q.cursors[l].muted {
+		if q.active != nil && q != lost {
 			m.askFor(q.active, l)
 		}
 	}
@@ -126,15 +126,15 @@ func (m *Machine) doubt(p *path) {
 	}
 	for _, l := range m.logList {
 		if l.parent == p.peer {
-			m.orphan(l)
+			m.orphan(l, p.peer)
 			m.graftAll(l)
 		}
 	}
 }
 
-// lag watches a log when a peer that is not the parent is further than we are.
+// lag watches a log while a peer is further than we are.
 func (m *Machine) lag(now time.Duration, l *log, q *peer) {
-	if l.own || q == l.parent || q.remote[l.id].have <= l.have || l.slow.index != 0 {
+	if l.own || q.remote[l.id].have <= l.have || l.slow.index != 0 {
 		return
 	}
 	l.slowAt = l.have
@@ -148,8 +148,8 @@ func (m *Machine) lagPatience(l *log) time.Duration {
 	return min(wait<<min(l.lagged, 10), max(wait, m.cfg.BlockTimeout))
 }
 
-// lagging grafts a peer that is ahead, if the parent brought nothing while it was. It is another
-// one each time.
+// lagging grafts a peer that is ahead, if the parent brought nothing while it was: another one each
+// time, and the parent itself if there is no other and it has credit left.
 func (m *Machine) lagging(now time.Duration, l *log) {
 	var ahead []*peer
 	for _, q := range m.peerList {
@@ -157,13 +157,17 @@ func (m *Machine) lagging(now time.Duration, l *log) {
 			ahead = append(ahead, q)
 		}
 	}
+	if q := l.parent; len(ahead) == 0 && q != nil && q.active != nil && q.remote[l.id] != nil && q.remote[l.id].have > l.have {
+		ahead = append(ahead, q)
+	}
 	if len(ahead) == 0 {
 		l.lagged = 0
 		return
 	}
 	if l.have > l.slowAt {
 		l.lagged = 0
-	} else if l.asked == nil {
+	} else if l.seeking == nil && l.received < l.edge {
+		l.asked = nil
 		m.askFor(ahead[l.lagged%len(ahead)].active, l)
 		l.parent, l.rival = nil, nil
 		l.lagged++

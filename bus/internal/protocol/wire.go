@@ -23,11 +23,13 @@ const (
 	frameReady  byte = 0x05
 	frameGraft  byte = 0x06
 	framePrune  byte = 0x07
+	frameWant   byte = 0x08
 	frameReport byte = 0x09
 	framePing   byte = 0x0a
 	framePong   byte = 0x0b
 	frameBye    byte = 0x0c
 	frameKnown  byte = 0x0d
+	frameNone   byte = 0x0e
 
 	frameOpen   byte = 0x20
 	frameStart  byte = 0x21
@@ -36,6 +38,7 @@ const (
 	frameAbsent byte = 0x24
 	frameFin    byte = 0x25
 	frameJudged byte = 0x26
+	frameGive   byte = 0x27
 
 	ignorable byte = 0x80
 )
