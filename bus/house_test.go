@@ -155,6 +155,8 @@ func TestHouseImportDirection(t *testing.T) {
 		{"bench/stats", ""},
 		{"bench/pace", ""},
 		{"bench/host", ""},
+		{"bench/netem", ""},
+		{"bench/losstest", ""},
 		{"bench/contender", "bus certs codec quictransport tcptransport bench/host"},
 		{"bench/child", "certs codec bench/contender bench/host bench/pace bench/stats"},
 		{"bench", "*"},
