@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -51,6 +53,20 @@ type Config struct {
 	// MaxOrigins is how many logs of other nodes are kept. Default 4,096.
 	MaxOrigins int
 
+	// Mesh has the node look for peers by itself, once it has one. It tells the others where it listens, learns
+	// from them where they do, and connects to some at random until it has MeshDegree peers; when members are out of
+	// reach, it looks for them now and then for an hour. Default: off.
+	Mesh bool
+	// MeshDegree is how many peers are enough for the mesh, whoever dialled. Default 3, at most MaxPeers.
+	MeshDegree int
+	// Advertise are the URLs at which others are told to dial this node, at most 16: addresses, not names to look up.
+	// Default with Mesh: where it listens. A listener on 0.0.0.0 or [::] is taken to be at each address that the
+	// host's interfaces have then, but for loopback and link-local ones; behind a NAT, or with a port that a
+	// container maps, it takes Advertise. Without Mesh, nobody is told anything but what is given here.
+	Advertise []string
+	// Resolver looks up the names of scheme+dns and scheme+srv URLs, see [Node.Connect]. Default net.DefaultResolver.
+	Resolver *net.Resolver
+
 	// BufferMax bounds the events kept per origin and lane for peers that lag or
 	// are away. Default 65,536.
 	BufferMax int
@@ -67,6 +83,9 @@ type Config struct {
 	// BlockTimeout is how long Block waits for a laggard that makes no progress at
 	// all. Default 10 s.
 	BlockTimeout time.Duration
+	// GapWait is for how long missing events are not given up while a node that was here a moment ago
+	// is out of reach, and may have them. Later events of their origin and lane wait for that. Default 2 s.
+	GapWait time.Duration
 	// ReceiveBytes bounds the bytes of other nodes' events that wait for local
 	// handlers or for peers further on, beyond 64 KiB for each origin and lane. Default 256 MiB.
 	ReceiveBytes int64
@@ -92,11 +111,14 @@ func (c Config) withDefaults() Config {
 	fill(&c.Timeout, 60*time.Second)
 	fill(&c.AckInterval, time.Second)
 	fill(&c.MaxPeers, 1000)
+	fill(&c.MeshDegree, min(3, max(c.MaxPeers, 1)))
+	fill(&c.Resolver, net.DefaultResolver)
 	fill(&c.MaxOrigins, 4096)
 	fill(&c.BufferMax, 65536)
 	fill(&c.BufferBytes, 64<<20)
 	fill(&c.BufferTimeout, 15*time.Minute)
 	fill(&c.BlockTimeout, 10*time.Second)
+	fill(&c.GapWait, 2*time.Second)
 	fill(&c.ReceiveBytes, 256<<20)
 	fill(&c.Lanes, 1)
 	fill(&c.MaxEvent, 16<<20)
@@ -130,6 +152,7 @@ func (c Config) validate() error {
 	}
 	for _, b := range []bound{
 		{"MaxPeers", int64(c.MaxPeers), 1, 1 << 20},
+		{"MeshDegree", int64(c.MeshDegree), 1, int64(c.MaxPeers)},
 		{"MaxOrigins", int64(c.MaxOrigins), 1, 1 << 17},
 		{"BufferMax", int64(c.BufferMax), 1, math.MaxInt32},
 		{"BufferBytes", c.BufferBytes, 1, math.MaxInt64},
@@ -153,6 +176,7 @@ func (c Config) validate() error {
 		{"AckInterval", c.AckInterval, time.Millisecond},
 		{"BufferTimeout", c.BufferTimeout, time.Millisecond},
 		{"BlockTimeout", c.BlockTimeout, time.Millisecond},
+		{"GapWait", c.GapWait, time.Millisecond},
 	} {
 		if p.value < p.min || p.value > 366*24*time.Hour {
 			return &ConfigError{p.field, fmt.Sprintf("%v is not from %v to a year", p.value, p.min)}
@@ -166,6 +190,30 @@ func (c Config) validate() error {
 	for field, text := range map[string]string{"Name": c.Name, "Channel": c.Channel} {
 		if len(text) > 255 || !utf8.ValidString(text) {
 			return &ConfigError{field, "has to be UTF-8 of at most 255 bytes"}
+		}
+	}
+	return c.validateAdvertise()
+}
+
+// maxAdvertised is how many URLs a node's record has room for, and maxURL how long each may be.
+const (
+	maxAdvertised = 16
+	maxURL        = 255
+)
+
+func (c Config) validateAdvertise() error {
+	if len(c.Advertise) > maxAdvertised {
+		return &ConfigError{"Advertise", fmt.Sprintf("%d URLs, at most %d are told", len(c.Advertise), maxAdvertised)}
+	}
+	for _, address := range c.Advertise {
+		e, err := c.parseAddress(address)
+		switch {
+		case err != nil:
+			return &ConfigError{"Advertise", strings.TrimPrefix(err.Error(), "bus: ")}
+		case e.want != uuid.Nil && e.want != c.ID:
+			return &ConfigError{"Advertise", fmt.Sprintf("%q is of another node", address)}
+		case len(e.url()) > maxURL:
+			return &ConfigError{"Advertise", fmt.Sprintf("%q has more than %d bytes", address, maxURL)}
 		}
 	}
 	return nil
@@ -213,7 +261,7 @@ func (c Config) protocol(epoch uint64) protocol.Config {
 		ID: c.ID, Epoch: epoch, Name: c.Name, Channel: c.Channel, Lanes: c.Lanes,
 		MaxPeers: c.MaxPeers, MaxOrigins: c.MaxOrigins, MaxBatch: max(c.MaxEvent+batchOverhead, 2*batchTarget),
 		BufferMax: c.BufferMax, BufferBytes: c.BufferBytes, BufferTimeout: c.BufferTimeout,
-		Overflow: protocol.Overflow(c.Overflow), PeerOverflow: peers, BlockTimeout: c.BlockTimeout, ReceiveBytes: c.ReceiveBytes,
+		Overflow: protocol.Overflow(c.Overflow), PeerOverflow: peers, BlockTimeout: c.BlockTimeout, GapWait: c.GapWait, ReceiveBytes: c.ReceiveBytes,
 		Timeout: c.Timeout, AckInterval: c.AckInterval, HelloTimeout: helloTimeout,
 	}
 }

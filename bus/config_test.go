@@ -2,6 +2,8 @@ package bus_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,12 +30,20 @@ func TestConfigIsValidated(t *testing.T) {
 		{"AckInterval", func(c *bus.Config) { c.AckInterval = -1 }},
 		{"MaxPeers", func(c *bus.Config) { c.MaxPeers = -1 }},
 		{"MaxOrigins", func(c *bus.Config) { c.MaxOrigins = -1 }},
+		{"MeshDegree", func(c *bus.Config) { c.MeshDegree = -1 }},
+		{"MeshDegree", func(c *bus.Config) { c.MeshDegree, c.MaxPeers = 5, 4 }},
+		{"Advertise", func(c *bus.Config) { c.Advertise = []string{"tcp://10.0.0.1:7777"} }},
+		{"Advertise", func(c *bus.Config) { c.Advertise = []string{"quic+dns://service:7777"} }},
+		{"Advertise", func(c *bus.Config) { c.Advertise = []string{"quic://" + uuid.New().String() + "@10.0.0.1:7777"} }},
+		{"Advertise", func(c *bus.Config) { c.Advertise = []string{"quic://" + strings.Repeat("x", 250) + ":7777"} }},
+		{"Advertise", func(c *bus.Config) { c.Advertise = slices.Repeat([]string{"quic://10.0.0.1:7777"}, 17) }},
 		{"BufferMax", func(c *bus.Config) { c.BufferMax = -1 }},
 		{"BufferBytes", func(c *bus.Config) { c.BufferBytes = -1 }},
 		{"BufferTimeout", func(c *bus.Config) { c.BufferTimeout = -1 }},
 		{"Overflow", func(c *bus.Config) { c.Overflow = 9 }},
 		{"PeerOverflow", func(c *bus.Config) { c.PeerOverflow = map[uuid.UUID]bus.Overflow{uuid.New(): bus.Reject} }},
 		{"BlockTimeout", func(c *bus.Config) { c.BlockTimeout = -1 }},
+		{"GapWait", func(c *bus.Config) { c.GapWait = -1 }},
 		{"ReceiveBytes", func(c *bus.Config) { c.ReceiveBytes = -1 }},
 		{"Lanes", func(c *bus.Config) { c.Lanes = 65 }},
 		{"MaxEvent", func(c *bus.Config) { c.MaxEvent = 2 << 30 }},

@@ -1,13 +1,11 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -35,18 +33,18 @@ type Link struct {
 	node      *Node
 	id        protocol.LinkID
 	url       string
-	transport Transport
-	pref      uint8
-	addr      string
-	want      uuid.UUID
+	endpoints []endpoint
+	chooses   bool // of several addresses: not one of the node itself, or of a peer that it has
+	brief     bool // it ends with its first failure, or when it was not up for meshGrace
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	ended     chan struct{}
 
 	mu    sync.Mutex
 	paths []*path       // that run, the newest last
-	state chan struct{} // closed and replaced when paths or err changes
-	err   error         // why the link gave up
+	spare uuid.UUID     // the peer that the link leads to, while that is connected otherwise
+	state chan struct{} // closed and replaced when one of the others changes
+	err   error         // why the link connects no more
 
 	look signal // that a path fell silent, or was heard again
 }
@@ -55,75 +53,70 @@ type Link struct {
 // for the first transport; scheme://id@host:port accepts that node only. It returns at once, and the link keeps
 // connecting until it is closed. Events emitted from now on are kept for the node
 // that answers.
+//
+// How a host name in such a URL becomes an address is left to the transport. scheme+dns://name:port and
+// scheme+srv://_service._proto.name are a link to one of several nodes: before each attempt, the node asks
+// [Config].Resolver for the addresses behind the name (A and AAAA records, or SRV records by their priorities and
+// weights), and tries them in turn until one leads to a node that is not a peer yet. With [Config].Mesh, it goes on to
+// others behind the name until it has MeshDegree peers.
 func (n *Node) Connect(rawURL string) (*Link, error) {
-	transport, pref, want, addr, err := n.resolve(rawURL)
+	e, err := n.cfg.parse(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	l := &Link{node: n, url: rawURL, transport: transport, pref: pref, addr: addr, want: want,
-		ended: make(chan struct{}), state: make(chan struct{}), look: newSignal()}
-	l.ctx, l.cancel = context.WithCancelCause(n.ctx)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.closed {
+	l := n.newLink(rawURL, e)
+	l.chooses = e.records != noRecords
+	if !n.startLink(l, func() {
+		for _, lane := range n.lanes {
+			lane.flush() // what was emitted before is not owed to the link
+		}
+		n.engine.do(func(m *protocol.Machine, now time.Duration) { m.OpenLink(now, l.id) })
+	}) {
 		return nil, ErrClosed
 	}
-	n.lastLink++
-	l.id = n.lastLink
-	for _, lane := range n.lanes {
-		lane.flush() // what was emitted before is not owed to the link
-	}
-	n.engine.do(func(m *protocol.Machine, now time.Duration) { m.OpenLink(now, l.id) })
-	n.links[l] = struct{}{}
-	n.running.Add(1)
-	go l.run() // Node.Close waits for it through running
+	n.mesh.wake()
 	return l, nil
 }
 
-// resolve splits a URL.
-func (n *Node) resolve(rawURL string) (t Transport, pref uint8, want uuid.UUID, addr string, err error) {
-	scheme, rest, found := strings.Cut(rawURL, "://")
-	if !found {
-		scheme, rest = n.cfg.Transports[0].Scheme(), rawURL
+func (n *Node) newLink(url string, endpoints ...endpoint) *Link {
+	l := &Link{node: n, url: url, endpoints: endpoints,
+		ended: make(chan struct{}), state: make(chan struct{}), look: newSignal()}
+	l.ctx, l.cancel = context.WithCancelCause(n.ctx)
+	return l
+}
+
+// startLink runs a link that has been given its id and been opened, unless the node is closed.
+func (n *Node) startLink(l *Link, open func()) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		l.cancel(ErrClosed)
+		return false
 	}
-	var schemes []string
-	for i, candidate := range n.cfg.Transports {
-		if candidate.Scheme() == scheme {
-			t, pref = candidate, uint8(i)
-		}
-		schemes = append(schemes, candidate.Scheme())
-	}
-	if t == nil {
-		return nil, 0, want, "", fmt.Errorf("bus: %q: no transport for %q here; there is %s", rawURL, scheme, strings.Join(schemes, ", "))
-	}
-	u, err := url.Parse(scheme + "://" + rest)
-	if err != nil {
-		return nil, 0, want, "", fmt.Errorf("bus: %q is not an address: %w", rawURL, err)
-	}
-	hasPort, hasPath := u.Host != "" && u.Port() != "", u.Path != ""
-	if hasPort == hasPath || hasPath && u.Host != "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, 0, want, "", fmt.Errorf("bus: %q is not an address: it has to be scheme://host:port or scheme:///path, with id@ after the // or not", rawURL)
-	}
-	if u.User != nil {
-		if want, err = uuid.Parse(u.User.Username()); err != nil {
-			return nil, 0, want, "", fmt.Errorf("bus: %q: the node id before the @: %w", rawURL, err)
-		}
-	}
-	return t, pref, want, u.Host + u.Path, nil // one of them is empty
+	n.lastLink++
+	l.id = n.lastLink
+	open()
+	n.links[l] = struct{}{}
+	n.running.Add(1)
+	go l.run() // Node.Close waits for it through running
+	return true
 }
 
 // URL is what the link connects to.
 func (l *Link) URL() string { return l.url }
 
 // Ready waits until the link is up: the peer and this node have accepted each
-// other.
+// other, on a connection of this link or on another that is in use instead.
 func (l *Link) Ready(ctx context.Context) (*Peer, error) {
 	for {
 		l.mu.Lock()
-		paths, state, err := slices.Clone(l.paths), l.state, l.err
+		paths, spare, state, err := slices.Clone(l.paths), l.spare, l.state, l.err
 		l.mu.Unlock()
 		if err != nil {
 			return nil, err
+		}
+		if spare != uuid.Nil {
+			return &Peer{l.node, spare}, nil
 		}
 		var up chan struct{} // of the newest
 		for _, p := range paths {
@@ -150,9 +143,10 @@ func (l *Link) Ready(ctx context.Context) (*Peer, error) {
 // Close ends the link and its connection, politely. The peer is still owed what
 // the node's buffers keep, should it come back.
 func (l *Link) Close() error {
-	l.mu.Lock()
-	paths := slices.Clone(l.paths)
-	l.mu.Unlock()
+	var paths []*path
+	l.change(func() { // before the paths end, so that none takes their place
+		l.err, paths = cmp.Or(l.err, ErrClosed), slices.Clone(l.paths)
+	})
 	var left sync.WaitGroup
 	for _, p := range paths {
 		left.Go(p.leave)
@@ -163,7 +157,7 @@ func (l *Link) Close() error {
 	return nil
 }
 
-// change changes paths or err.
+// change changes paths, spare or err.
 func (l *Link) change(do func()) {
 	l.mu.Lock()
 	do()
@@ -180,16 +174,16 @@ func (l *Link) run() {
 	failures := 0
 	var lost time.Time
 	var took time.Duration // to connect, the last time
-	for l.ctx.Err() == nil {
+	for !l.isOver() {
 		l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleConnect, URL: l.url})
 		began := time.Now()
-		conn, err := l.dial(time.Since(lost) < eagerFor, took)
+		d, err := l.dial(time.Since(lost) < eagerFor, took)
 		up := false
 		if err == nil {
 			took = time.Since(began)
-			up, err = l.follow(conn, took)
+			up, err = l.follow(d, took)
 		}
-		if l.ctx.Err() != nil {
+		if l.isOver() {
 			return
 		}
 		var wait time.Duration
@@ -205,10 +199,26 @@ func (l *Link) run() {
 			wait = rand.N(min(backoffMost, backoffFirst<<min(failures, 10))) // full jitter
 			failures++
 		}
+		if l.brief && (time.Since(lost) > meshGrace || isEnding(err)) {
+			l.change(func() { l.err = err })
+			return
+		}
 		if !l.pause(wait, err) {
 			return
 		}
 	}
+}
+
+// isEnding says whether a side ended the connection because it does not want it, and not because it was lost.
+func isEnding(err error) bool {
+	peer, ok := errors.AsType[*PeerError](err)
+	return ok && peer.Code != CloseTimeout
+}
+
+func (l *Link) isOver() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err != nil || l.ctx.Err() != nil
 }
 
 func (l *Link) close() {
@@ -216,21 +226,6 @@ func (l *Link) close() {
 	delete(l.node.links, l)
 	l.node.mu.Unlock()
 	l.node.engine.do(func(m *protocol.Machine, now time.Duration) { m.CloseLink(now, l.id) })
-}
-
-// dial makes one attempt. An eager one is given up when it takes several times as long as the last that succeeded.
-func (l *Link) dial(eager bool, took time.Duration) (Conn, error) {
-	if !eager {
-		return l.transport.Dial(l.ctx, l.addr, l.want)
-	}
-	return l.try(l.ctx, max(eagerPatience, 4*took))
-}
-
-// try makes an attempt that is given up after a while.
-func (l *Link) try(ctx context.Context, patience time.Duration) (Conn, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("bus: no answer from %s within %v", l.addr, patience))
-	defer cancel()
-	return l.transport.Dial(ctx, l.addr, l.want)
 }
 
 // pause waits before the next attempt, and at least some seconds after a refusal. It returns
@@ -283,6 +278,8 @@ func (l *Link) fresh() bool {
 
 // awaitLoss waits until the peer, which is connected on a better path, is not connected any more.
 func (l *Link) awaitLoss(peer uuid.UUID) bool {
+	l.change(func() { l.spare = peer })
+	defer l.change(func() { l.spare = uuid.Nil })
 	return l.node.engine.await(l.ctx.Done(), func(m *protocol.Machine, _ time.Duration) bool { return !isConnected(m, peer) })
 }
 

@@ -13,11 +13,11 @@ const maxGreeting = 128
 // Listen accepts peers on a URL, as for Connect; port 0 picks one. It returns the address once it is
 // bound, and accepts until the node is closed.
 func (n *Node) Listen(ctx context.Context, rawURL string) (net.Addr, error) {
-	transport, pref, _, addr, err := n.resolve(rawURL)
+	e, err := n.cfg.parseAddress(rawURL)
 	if err != nil {
 		return nil, err
 	}
-	ln, err := transport.Listen(ctx, addr)
+	ln, err := e.transport.Listen(ctx, e.addr)
 	if err != nil {
 		return nil, err
 	}
@@ -27,11 +27,12 @@ func (n *Node) Listen(ctx context.Context, rawURL string) (net.Addr, error) {
 		ln.Close()
 		return nil, ErrClosed
 	}
-	n.listeners = append(n.listeners, ln)
+	n.listeners = append(n.listeners, listening{ln, reachedAt(e.transport.Scheme(), ln.Addr())})
 	n.running.Add(1)
+	n.advertise()
 	n.mu.Unlock()
 	n.lifecycle.publish(LifecycleEvent{Kind: LifecycleListening, Local: ln.Addr(), URL: rawURL})
-	go n.accept(ln, pref, rawURL) // Node.Close waits for it through running
+	go n.accept(ln, e.pref, rawURL) // Node.Close waits for it through running
 	return ln.Addr(), nil
 }
 
@@ -48,6 +49,7 @@ func (n *Node) accept(ln Listener, pref uint8, rawURL string) {
 		conn, err := ln.Accept(n.ctx)
 		if err != nil {
 			if n.ctx.Err() == nil && !errors.Is(err, net.ErrClosed) {
+				n.withdraw(ln)
 				n.log.Error("listener failed", "url", rawURL, "error", err)
 				n.lifecycle.publish(LifecycleEvent{Kind: LifecycleListenFailed, URL: rawURL, Err: err})
 			}

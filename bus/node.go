@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type Node struct {
 	engine       *engine
 	lanes        []*lane
 	lifecycle    lifecycle
+	mesh         *mesh // nil: there is none
 	refusals     limiter
 	laggards     limiter
 	maxDataFrame int
@@ -27,14 +29,14 @@ type Node struct {
 	ctx     context.Context // ends when the node has left its peers
 	cancel  context.CancelCauseFunc
 	closing chan struct{}  // closed when Close begins
-	running sync.WaitGroup // links, listeners, accepted paths, handlers
+	running sync.WaitGroup // links, listeners, accepted paths, handlers, the mesh
 	ended   chan struct{}  // closed when Close is done
 
 	mu        sync.Mutex // guards the tables of what Close has to end
 	closed    bool
 	lastLink  protocol.LinkID
 	links     map[*Link]struct{}
-	listeners []Listener
+	listeners []listening
 	accepted  map[*path]struct{}
 }
 
@@ -71,6 +73,12 @@ func New(cfg Config) (*Node, error) {
 			s.SetTimeout(cfg.Timeout)
 		}
 	}
+	n.advertise()
+	if cfg.Mesh {
+		n.mesh = newMesh(n)
+		n.running.Add(1)
+		go n.mesh.run() // Node.Close waits for it through running
+	}
 	return n, nil
 }
 
@@ -86,8 +94,9 @@ func (n *Node) Origin() Origin {
 }
 
 // Disconnect ends every link and connection, politely, and keeps the node, its listeners and its
-// buffers: Connect, or a peer that comes back, goes on where it was.
+// buffers: Connect, or a peer that comes back, goes on where it was. Until then the mesh rests: it forgets whom it knew.
 func (n *Node) Disconnect() error {
+	defer n.mesh.rest()()
 	n.mu.Lock()
 	links, paths := make([]*Link, 0, len(n.links)), make([]*path, 0, len(n.accepted))
 	for l := range n.links {
@@ -119,7 +128,7 @@ func (n *Node) Close() error {
 		return nil
 	}
 	n.closed = true
-	listeners := n.listeners
+	listeners := slices.Clone(n.listeners)
 	n.mu.Unlock()
 	close(n.closing)
 	for _, l := range n.lanes {

@@ -20,10 +20,10 @@ const (
 // follow runs a connection to its end; up says whether it was accepted. If it goes silent, others are dialled beside
 // it: a connection that comes back asks at intervals that grew with the outage, a new one asks at once. The protocol
 // settles which of two is used, and closes the other.
-func (l *Link) follow(conn Conn, took time.Duration) (up bool, err error) {
+func (l *Link) follow(d dialled, took time.Duration) (up bool, err error) {
 	ended := make(chan *path)
 	start := func(conn Conn) {
-		p := newPath(l.node, conn, l, l.pref)
+		p := newPath(l.node, conn, l, d.at.pref)
 		l.change(func() { l.paths = append(l.paths, p) })
 		go func() { // waited for through ended
 			defer context.AfterFunc(l.ctx, func() { p.cancel(context.Cause(l.ctx)) })()
@@ -31,7 +31,7 @@ func (l *Link) follow(conn Conn, took time.Duration) (up bool, err error) {
 			ended <- p
 		}()
 	}
-	start(conn)
+	start(d.conn)
 	var raced chan Conn
 	stop := func() {}
 	for running := 1; running > 0; {
@@ -53,7 +53,7 @@ func (l *Link) follow(conn Conn, took time.Duration) (up bool, err error) {
 			var ctx context.Context
 			ctx, stop = context.WithCancel(l.ctx)
 			raced = make(chan Conn)
-			go func() { raced <- l.race(ctx, took) }() // waited for through raced
+			go func() { raced <- l.race(ctx, d.at, took) }() // waited for through raced
 		case !silent && raced != nil:
 			stop()
 		}
@@ -87,8 +87,8 @@ func (l *Link) silent() bool {
 	return !slices.ContainsFunc(paths, func(p *path) bool { return !p.silent })
 }
 
-// race dials until an attempt succeeds or ctx ends; then it returns nil.
-func (l *Link) race(ctx context.Context, took time.Duration) Conn {
+// race dials an address until an attempt succeeds or ctx ends; then it returns nil.
+func (l *Link) race(ctx context.Context, at endpoint, took time.Duration) Conn {
 	l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleConnect, URL: l.url})
 	ctx, cancel := context.WithCancel(ctx)
 	var attempts sync.WaitGroup
@@ -101,14 +101,16 @@ func (l *Link) race(ctx context.Context, took time.Duration) Conn {
 		select {
 		case <-timer.C:
 			attempts.Go(func() {
-				conn, err := l.try(ctx, max(racePatience, 4*took))
+				attempt, cancel := l.patient(ctx, max(racePatience, 4*took))
+				defer cancel()
+				d, err := l.try(attempt, at)
 				if err != nil {
 					return
 				}
 				select {
-				case won <- conn:
+				case won <- d.conn:
 				case <-ctx.Done():
-					conn.CloseWithCode(CloseNormal, "")
+					d.conn.CloseWithCode(CloseNormal, "")
 				}
 			})
 			wait := raceLeast + rand.N(raceMost-raceLeast)
@@ -116,7 +118,7 @@ func (l *Link) race(ctx context.Context, took time.Duration) Conn {
 				wait = raceMost + rand.N(min(backoffMost, backoffFirst<<min(failures, 10)))
 				failures++
 				l.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleBackoff, URL: l.url, Next: time.Now().Add(wait),
-					Err: fmt.Errorf("bus: no answer from %s", l.addr)})
+					Err: fmt.Errorf("bus: no answer from %s", at.addr)})
 			}
 			timer.Reset(wait)
 		case conn := <-won:

@@ -24,6 +24,7 @@ type Member struct {
 	Distance   int         // in links from node to node, the fewest there are; 0: the node itself
 	NextHops   []uuid.UUID // the peers through which it is that far, by id; a peer is its own
 	Neighbours []uuid.UUID // the peers that it says it is connected to, by id
+	Endpoints  []string    // the URLs at which it says that it can be dialled, see Config.Mesh and Config.Advertise
 	Patterns   []string    // what it listens for, or > where that would be a long list
 	Paths      []Path      // of a peer: the connections to it, the oldest first
 }
@@ -55,6 +56,7 @@ func (n *Node) Topology() Topology {
 		t.Members = append(t.Members, Member{
 			ID: x.ID, Epoch: x.Epoch, Name: x.Name, Distance: x.Distance, NextHops: x.NextHops,
 			Neighbours: slices.SortedFunc(slices.Values(x.Neighbours), compareIDs),
+			Endpoints:  slices.Clone(x.Endpoints),
 			Patterns:   slices.Clone(x.Patterns),
 			Paths:      describe(paths[x.ID]),
 		})

@@ -59,7 +59,10 @@ func (c *emitCommand) Run(ctx context.Context, s *streams) error {
 		return &usageError{"-z is about the input's lines: give --stdin too"}
 	}
 	logger := newLogger(s, c.level(slog.LevelWarn))
-	node, err := c.newNode(logger, func(config *bus.Config) { config.Lanes, config.BlockTimeout = c.Lanes, pauseTime })
+	node, err := c.newNode(logger, func(config *bus.Config) {
+		c.configure(config)
+		config.Lanes, config.BlockTimeout = c.Lanes, pauseTime
+	})
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,10 @@ func (c *onCommand) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	logger := newLogger(s, c.level(slog.LevelWarn))
-	node, err := c.newNode(logger, func(config *bus.Config) { config.BlockTimeout = pauseTime })
+	node, err := c.newNode(logger, func(config *bus.Config) {
+		c.configure(config)
+		config.BlockTimeout = pauseTime
+	})
 	if err != nil {
 		return err
 	}

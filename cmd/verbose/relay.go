@@ -15,9 +15,10 @@ func (*relayCommand) Help() string {
 With an --id or --identity of its own, peers notice at once when it was killed and has returned, instead
 of after a timeout.
 
-Example:
+Examples:
 
-  verbose relay --listen quic://0.0.0.0:7777 --connect quic://10.0.0.7:7777`
+  verbose relay --listen quic://0.0.0.0:7777 --connect quic://10.0.0.7:7777
+  verbose relay --listen quic://0.0.0.0:7777 --connect quic+dns://bus.default.svc:7777 --mesh`
 }
 
 func (c *relayCommand) Run(ctx context.Context, s *streams) error {
@@ -25,7 +26,7 @@ func (c *relayCommand) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	logger := newLogger(s, c.level(slog.LevelInfo))
-	node, err := c.newNode(logger, nil)
+	node, err := c.newNode(logger, c.configure)
 	if err != nil {
 		return err
 	}

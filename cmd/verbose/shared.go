@@ -33,12 +33,23 @@ type nodeFlags struct {
 
 // addressFlags say where a node listens and connects.
 type addressFlags struct {
-	Listen  []string `help:"Accept peers on this address, such as quic://127.0.0.1:7777 (port 0 picks one), tcp://… or unix:///run/bus.sock. Repeatable." placeholder:"URL"`
-	Connect []string `help:"Stay connected to this address. Repeatable." placeholder:"URL"`
+	Listen     []string `help:"Accept peers on this address, such as quic://127.0.0.1:7777 (port 0 picks one), tcp://… or unix:///run/bus.sock. Repeatable." placeholder:"URL"`
+	Connect    []string `help:"Stay connected to this address, or to one behind a name: quic+dns://NAME:PORT for A and AAAA records, quic+srv://_verbose._udp.NAME for SRV records. Repeatable." placeholder:"URL"`
+	Mesh       bool     `help:"Find more peers by itself, once there is one, and be found by others."`
+	MeshDegree int      `help:"How many peers are enough for --mesh. Default: 3." placeholder:"N"`
+	Advertise  []string `help:"Tell others to dial this node here. Default with --mesh: where it listens. Repeatable." placeholder:"URL"`
+}
+
+// configure has the node find peers and be found.
+func (f *addressFlags) configure(config *bus.Config) {
+	config.Mesh, config.MeshDegree, config.Advertise = f.Mesh, f.MeshDegree, f.Advertise
 }
 
 func (f *addressFlags) check(command string) error {
-	if len(f.Listen)+len(f.Connect) > 0 {
+	switch {
+	case f.MeshDegree != 0 && !f.Mesh:
+		return &usageError{"--mesh-degree says how many peers --mesh finds: give --mesh too"}
+	case len(f.Listen)+len(f.Connect) > 0:
 		return nil
 	}
 	return &usageError{fmt.Sprintf("%s needs to know where its peers are: give --listen quic://127.0.0.1:7777 to wait for them, or --connect quic://HOST:PORT to go to one", command)}

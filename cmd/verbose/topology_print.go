@@ -126,6 +126,7 @@ type graphNode struct {
 	Distance   int         `json:"distance"`
 	NextHops   []uuid.UUID `json:"next_hops"`
 	Neighbours []uuid.UUID `json:"neighbours"`
+	Endpoints  []string    `json:"endpoints,omitempty"`
 	Patterns   []string    `json:"patterns"`
 	Paths      []graphPath `json:"paths,omitempty"`
 }
@@ -141,7 +142,7 @@ type graphPath struct {
 func graphOf(t bus.Topology) graph {
 	g := graph{Self: t.Self}
 	for _, m := range t.Members {
-		n := graphNode{ID: m.ID, Name: m.Name, Epoch: m.Epoch, Distance: m.Distance,
+		n := graphNode{ID: m.ID, Name: m.Name, Epoch: m.Epoch, Distance: m.Distance, Endpoints: m.Endpoints,
 			// Never null: an empty list is one.
 			NextHops: append([]uuid.UUID{}, m.NextHops...), Neighbours: append([]uuid.UUID{}, m.Neighbours...), Patterns: append([]string{}, m.Patterns...)}
 		for _, p := range m.Paths {
