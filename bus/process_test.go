@@ -12,7 +12,7 @@ import (
 // child is one process of a test between several: this binary, in a role.
 func child(role string) int {
 	run := map[string]func(*certs.Identity) error{
-		"receiver": enduranceReceiver, "emitter": enduranceEmitter,
+		"receiver": enduranceReceiver, "emitter": enduranceEmitter, "mesh": runMeshNode,
 	}[role]
 	dir := os.Getenv("VERBOSE_TEST_DIR")
 	id, err := certs.LoadIdentity(filepath.Join(dir, role+".pem"), filepath.Join(dir, "ca.pem"))
