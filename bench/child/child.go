@@ -55,9 +55,9 @@ type counter struct {
 	_              [112]byte
 }
 
-// Run is a child's life: it reads from in and answers on out until it is told to stop, something fails, which it answers
-// too, or in ends.
-func Run(in io.Reader, out io.Writer) error {
+// Run is a child's life, with ends made by ends: it reads from in and answers on out until it is told to stop, something fails,
+// which it answers too, or in ends.
+func Run(in io.Reader, out io.Writer, ends contender.Maker) error {
 	lines := bufio.NewScanner(in)
 	answer := json.NewEncoder(out)
 	var p *process
@@ -71,7 +71,7 @@ func Run(in io.Reader, out io.Writer) error {
 		var err error
 		stop := false
 		if p == nil {
-			p, report.Addrs, err = begin(lines.Bytes())
+			p, report.Addrs, err = begin(lines.Bytes(), ends)
 		} else {
 			order := Order(lines.Text())
 			stop = order == Stop
@@ -91,7 +91,7 @@ func Run(in io.Reader, out io.Writer) error {
 }
 
 // begin makes a process of a spec, and connects it.
-func begin(line []byte) (*process, []string, error) {
+func begin(line []byte, ends contender.Maker) (*process, []string, error) {
 	p := &process{began: time.Now(), latency: stats.NewRecorder(), late: stats.NewRecorder(), cancel: func() {}}
 	if err := json.Unmarshal(line, &p.spec); err != nil {
 		return nil, nil, err
@@ -107,7 +107,7 @@ func begin(line []byte) (*process, []string, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
-	addrs, err := p.connect(ctx)
+	addrs, err := p.connect(ctx, ends)
 	if err != nil {
 		p.close()
 		return nil, nil, fmt.Errorf("%s: %w", p.spec.Role, err)
@@ -116,7 +116,7 @@ func begin(line []byte) (*process, []string, error) {
 }
 
 // connect makes the ends, and has them dial and listen.
-func (p *process) connect(ctx context.Context) ([]string, error) {
+func (p *process) connect(ctx context.Context, ends contender.Maker) ([]string, error) {
 	ca, err := certs.LoadCA(p.spec.CA)
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (p *process) connect(ctx context.Context) ([]string, error) {
 	group.SetLimit(dialsAtOnce)
 	for i := range p.ends {
 		group.Go(func() (err error) {
-			if p.ends[i], err = contender.New(p.config(i, ca)); err != nil {
+			if p.ends[i], err = ends(p.config(i, ca)); err != nil {
 				return err
 			}
 			if p.spec.Dial != "" {

@@ -23,7 +23,7 @@ func TestRunRefusesWhatItCannotBe(t *testing.T) {
 		"no file of its events": `{"role":"source","kind":"raw/tcp","ends":1,"size":64,"subscriptions":1,"events":"missing"}`,
 	} {
 		var out bytes.Buffer
-		err := Run(strings.NewReader(line+"\n"), &out)
+		err := Run(strings.NewReader(line+"\n"), &out, contender.New)
 		var r Report
 		if err != nil || json.Unmarshal(out.Bytes(), &r) != nil || r.Error == "" {
 			t.Errorf("%s: %v, and said %q", name, err, out.String())
@@ -32,7 +32,7 @@ func TestRunRefusesWhatItCannotBe(t *testing.T) {
 }
 
 func TestRunEndsWithItsInput(t *testing.T) {
-	if err := Run(strings.NewReader(""), io.Discard); err != nil {
+	if err := Run(strings.NewReader(""), io.Discard, contender.New); err != nil {
 		t.Error(err)
 	}
 }
@@ -116,7 +116,7 @@ func (c *talk) be(t *testing.T, s Spec) (addrs []string) {
 	t.Helper()
 	line, err := json.Marshal(s)
 	if err == nil {
-		c.process, addrs, err = begin(line)
+		c.process, addrs, err = begin(line, contender.New)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -26,6 +27,7 @@ type busEnd struct {
 	sockets sockets
 	sub     *bus.Subscription // nil: listens for nothing
 	link    *bus.Link         // nil: was dialled
+	hearing sync.WaitGroup    // who tells what the node says
 }
 
 func newBusEnd(c Config) (*busEnd, error) {
@@ -51,6 +53,9 @@ func newBusEnd(c Config) (*busEnd, error) {
 	}
 	if e.node, err = bus.New(config); err != nil {
 		return nil, err
+	}
+	if c.Told != nil {
+		e.hear()
 	}
 	if err := e.subscribe(); err != nil {
 		e.node.Close()
@@ -112,4 +117,8 @@ func (e *busEnd) Flush() error { return nil }
 
 func (e *busEnd) Sent() Traffic { return e.sockets.sent() }
 
-func (e *busEnd) Close() error { return e.node.Close() }
+func (e *busEnd) Close() error {
+	err := e.node.Close()
+	e.hearing.Wait()
+	return err
+}

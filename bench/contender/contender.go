@@ -23,6 +23,12 @@ const (
 // IsBus reports whether the contender is the bus, and not a baseline.
 func (k Kind) IsBus() bool { return k == BusQUIC || k == BusTCP }
 
+// IsRaw reports whether the contender is a baseline.
+func (k Kind) IsRaw() bool { return k == RawQUIC || k == RawTLS || k == RawTCP }
+
+// Maker makes an end that has no connection yet. [New] is one.
+type Maker func(Config) (End, error)
+
 // End is one end of a conversation. Listen and Dial come first, then Ready; Send and Flush belong to one goroutine.
 type End interface {
 	// Listen accepts connections on loopback and returns the address.
@@ -73,6 +79,8 @@ type Config struct {
 	Subscriptions int
 	// Receive is called for each message. It must not keep the payload.
 	Receive func(payload []byte)
+	// Told is called with what the contender says of trouble, beside the errors of its methods. It may be nil.
+	Told func(Notice)
 	// Relay has the end pass on what the ends that dialled it send, to those that it dialled.
 	Relay bool
 
@@ -85,13 +93,30 @@ type Config struct {
 	Count bool
 }
 
+// Notice is something that a contender says to the program that uses it.
+type Notice struct {
+	Text string
+	// Lost is how many events it says are lost, 0 if it gives no number.
+	Lost uint64
+}
+
+func (c Config) tell(n Notice) {
+	if c.Told != nil {
+		c.Told(n)
+	}
+}
+
 // New makes an end that has no connection yet.
 func New(c Config) (End, error) {
 	switch c.Kind {
 	case BusQUIC, BusTCP:
 		return newBusEnd(c)
 	case RawQUIC, RawTLS, RawTCP:
-		return newRawEnd(c)
+		n, err := newNetwork(c)
+		if err != nil {
+			return nil, err
+		}
+		return NewStreams(c, n), nil
 	}
 	return nil, fmt.Errorf("no contender is called %q", c.Kind)
 }

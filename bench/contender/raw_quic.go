@@ -2,7 +2,6 @@ package contender
 
 import (
 	"context"
-	"io"
 	"sync"
 
 	"github.com/google/uuid"
@@ -28,14 +27,14 @@ type quicStream struct {
 
 func (s quicStream) Close() error { return s.conn.CloseWithError(0, "") }
 
-func (q *quicNetwork) listen(context.Context) (addr string, err error) {
+func (q *quicNetwork) Listen(context.Context) (addr string, err error) {
 	if q.listener, err = quic.ListenAddr("127.0.0.1:0", q.identity.ServerTLS(alpn), nil); err != nil {
 		return "", err
 	}
 	return q.listener.Addr().String(), nil
 }
 
-func (q *quicNetwork) accept(ctx context.Context) (io.ReadWriteCloser, error) {
+func (q *quicNetwork) Accept(ctx context.Context) (Conn, error) {
 	conn, err := q.listener.Accept(ctx)
 	if err != nil {
 		return nil, err
@@ -43,7 +42,7 @@ func (q *quicNetwork) accept(ctx context.Context) (io.ReadWriteCloser, error) {
 	return q.stream(conn, func() (*quic.Stream, error) { return conn.AcceptStream(ctx) })
 }
 
-func (q *quicNetwork) dial(ctx context.Context, addr string) (io.ReadWriteCloser, error) {
+func (q *quicNetwork) Dial(ctx context.Context, addr string) (Conn, error) {
 	conn, err := quic.DialAddr(ctx, addr, q.identity.ClientTLS(uuid.Nil, alpn), nil)
 	if err != nil {
 		return nil, err
@@ -51,7 +50,7 @@ func (q *quicNetwork) dial(ctx context.Context, addr string) (io.ReadWriteCloser
 	return q.stream(conn, conn.OpenStream)
 }
 
-func (q *quicNetwork) stream(conn *quic.Conn, get func() (*quic.Stream, error)) (io.ReadWriteCloser, error) {
+func (q *quicNetwork) stream(conn *quic.Conn, get func() (*quic.Stream, error)) (Conn, error) {
 	s, err := get()
 	if err != nil {
 		conn.CloseWithError(0, "")
@@ -60,10 +59,10 @@ func (q *quicNetwork) stream(conn *quic.Conn, get func() (*quic.Stream, error)) 
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.conns = append(q.conns, conn)
-	return quicStream{s, conn}, nil
+	return Framed(quicStream{s, conn}), nil
 }
 
-func (q *quicNetwork) sent() Traffic {
+func (q *quicNetwork) Sent() Traffic {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var t Traffic
@@ -74,7 +73,7 @@ func (q *quicNetwork) sent() Traffic {
 	return t
 }
 
-func (q *quicNetwork) close() error {
+func (q *quicNetwork) Close() error {
 	if q.listener == nil {
 		return nil
 	}

@@ -3,7 +3,6 @@ package contender
 import (
 	"context"
 	"crypto/tls"
-	"io"
 	"net"
 
 	"github.com/google/uuid"
@@ -15,7 +14,7 @@ import (
 const alpn = "verbose-bench"
 
 // newNetwork makes the network of a baseline.
-func newNetwork(c Config) (network, error) {
+func newNetwork(c Config) (Network, error) {
 	tcp := &tcpNetwork{sockets: sockets{congestion: c.Congestion}}
 	if c.Kind == RawTCP {
 		return tcp, nil
@@ -38,40 +37,43 @@ type tcpNetwork struct {
 	listener net.Listener
 }
 
-func (t *tcpNetwork) listen(ctx context.Context) (addr string, err error) {
+func (t *tcpNetwork) Listen(ctx context.Context) (addr string, err error) {
 	if t.listener, err = t.sockets.listen(ctx, "127.0.0.1:0"); err != nil {
 		return "", err
 	}
 	return t.listener.Addr().String(), nil
 }
 
-func (t *tcpNetwork) accept(ctx context.Context) (io.ReadWriteCloser, error) {
+func (t *tcpNetwork) Accept(context.Context) (Conn, error) {
 	conn, err := t.listener.Accept()
-	if err != nil || t.identity == nil {
-		return conn, err
-	}
-	return secured(ctx, tls.Server(conn, t.identity.ServerTLS(alpn)))
-}
-
-func (t *tcpNetwork) dial(ctx context.Context, addr string) (io.ReadWriteCloser, error) {
-	conn, err := t.sockets.dial(ctx, addr)
-	if err != nil || t.identity == nil {
-		return conn, err
-	}
-	return secured(ctx, tls.Client(conn, t.identity.ClientTLS(uuid.Nil, alpn)))
-}
-
-func secured(ctx context.Context, conn *tls.Conn) (io.ReadWriteCloser, error) {
-	if err := conn.HandshakeContext(ctx); err != nil {
-		conn.Close()
+	if err != nil {
 		return nil, err
 	}
-	return conn, nil
+	if t.identity != nil {
+		conn = tls.Server(conn, t.identity.ServerTLS(alpn)) // whose handshake is with the first reading: it holds up no other
+	}
+	return Framed(conn), nil
 }
 
-func (t *tcpNetwork) sent() Traffic { return t.sockets.sent() }
+func (t *tcpNetwork) Dial(ctx context.Context, addr string) (Conn, error) {
+	conn, err := t.sockets.dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	if t.identity != nil {
+		secured := tls.Client(conn, t.identity.ClientTLS(uuid.Nil, alpn))
+		if err := secured.HandshakeContext(ctx); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		conn = secured
+	}
+	return Framed(conn), nil
+}
 
-func (t *tcpNetwork) close() error {
+func (t *tcpNetwork) Sent() Traffic { return t.sockets.sent() }
+
+func (t *tcpNetwork) Close() error {
 	if t.listener == nil {
 		return nil
 	}

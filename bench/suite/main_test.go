@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"os"
@@ -6,12 +6,15 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/verbose-bus/verbose/bench/child"
+	"github.com/verbose-bus/verbose/bench/contender"
 )
 
+// alone is the program without peers.
+var alone = Program{New: contender.New, Root: "../.."}
+
 func TestMain(m *testing.M) {
-	if os.Getenv(childVariable) != "" { // a process of a test
-		os.Exit(status(child.Run(os.Stdin, os.Stdout)))
+	if IsChild() { // a process of a test
+		os.Exit(status(alone.Child()))
 	}
 	// The race detector has a process sleep for a second as it exits, and there are many here.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))

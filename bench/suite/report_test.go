@@ -1,8 +1,9 @@
-package main
+package suite
 
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 )
 
 func TestReportRoundTrip(t *testing.T) {
-	o, err := parse([]string{"--all", "--size=16KiB", "--time=1s"}, os.Stderr)
+	o, err := alone.parse([]string{"--all", "--size=16KiB", "--time=1s"}, os.Stderr)
 	must(t, err)
 	want := &report{
 		Schema: schema, Began: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Took: 1.5, Interrupted: true,
@@ -62,6 +63,18 @@ func TestSummaryComparesWithinAPass(t *testing.T) {
 	if got, want := rows[0].Ratios["raw/tcp"]["rate"], (stats.Range{Min: 0.05, Median: 0.1, Max: 0.4}); got != want {
 		t.Errorf("ratio %v, want %v", got, want)
 	}
+	peer := row{Name: "other/tcp", Contestant: contestant{Kind: "other/tcp"}, Samples: samples(5, 10, 20)}
+	rows = summarised([]row{ours, peer, base})
+	if got, want := rows[1].Ratios["bus/tcp"]["rate"], (stats.Range{Min: 0.25, Median: 0.4, Max: 0.5}); got != want {
+		t.Errorf("a peer to the bus: ratio %v, want %v", got, want)
+	}
+	if _, ok := rows[0].Ratios["other/tcp"]; ok || rows[1].Ratios["raw/tcp"] == nil || rows[2].Ratios != nil {
+		t.Errorf("ratios %v, %v, %v", rows[0].Ratios, rows[1].Ratios, rows[2].Ratios)
+	}
+	if got := baselinesOf(rows); !slices.Equal(got, []string{"raw/tcp", "bus/tcp"}) {
+		t.Errorf("columns %v", got)
+	}
+	rows = summarised([]row{ours, base, silent})
 	if _, ok := rows[0].Ratios["raw/tcp"]["p50"]; ok || rows[1].Ratios != nil {
 		t.Errorf("there are ratios of nothing: %v, %v", rows[0].Ratios, rows[1].Ratios)
 	}

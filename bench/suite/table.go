@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"fmt"
@@ -63,6 +63,9 @@ func printCell(out io.Writer, rows []row) error {
 		return err
 	}
 	for _, r := range rows {
+		if part := r.arrived(); part < mostArrived {
+			fmt.Fprintf(out, "  %s: only %.0f %% of what was sent arrived in that time\n", r.Name, part*100)
+		}
 		for _, text := range r.Errors {
 			fmt.Fprintf(out, "  %s failed: %s\n", r.Name, text)
 		}
@@ -70,15 +73,30 @@ func printCell(out io.Writer, rows []row) error {
 	return nil
 }
 
-// baselinesOf are the names of the baselines among rows.
+// mostArrived is less than buffers that fill can keep back in a second.
+const mostArrived = 0.8
+
+// arrived is the part of what was sent one way that arrived in the same time: the middle of the passes.
+func (r *row) arrived() float64 {
+	if r.Cell.Pattern != oneWay || len(r.Samples) == 0 {
+		return 1
+	}
+	return r.median(func(s sample) float64 { return s.Rate / s.Offered })
+}
+
+// baselinesOf are the names of those that rows are compared with: the baselines, and then what only peers are compared with.
 func baselinesOf(rows []row) []string {
-	var names []string
-	for _, r := range rows {
-		if !r.Contestant.Kind.IsBus() {
-			names = append(names, r.Name)
+	var names, ours []string
+	for _, base := range rows {
+		compared := slices.ContainsFunc(rows, func(r row) bool { return r.Contestant.comparesWith(base.Contestant) })
+		switch {
+		case base.Contestant.Kind.IsRaw():
+			names = append(names, base.Name)
+		case compared:
+			ours = append(ours, base.Name)
 		}
 	}
-	return names
+	return append(names, ours...)
 }
 
 // print writes the row's line.
@@ -107,7 +125,10 @@ func (r *row) print(w io.Writer, bases []string) {
 		r.cpuRatios(bases),
 		r.sides(func(s side) string { return fmt.Sprintf("%.2f", s.AllocsPerEvent) }),
 		r.sides(func(s side) string { return fmt.Sprint(s.PeakRSS >> 20) }),
-		fmt.Sprintf("%.4g", r.Wire.BytesPerEvent), fmt.Sprintf("%.3g", r.Wire.PacketsPerEvent))
+	)
+	if r.Wire != (wire{}) { // not everyone counts
+		cells = append(cells, fmt.Sprintf("%.4g", r.Wire.BytesPerEvent), fmt.Sprintf("%.3g", r.Wire.PacketsPerEvent))
+	}
 	fmt.Fprintln(w, strings.Join(cells, "\t"))
 }
 

@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"slices"
@@ -58,7 +58,8 @@ func (o *options) pinned(pattern string) []bool {
 
 // jobs spreads a cell over what its pattern varies.
 func (o *options) jobs(c cell) []job {
-	all := append(o.buses(c.Payload), o.baselines()...)
+	others := append(o.peers(c.Pattern), o.baselines()...)
+	all := append(o.buses(c.Payload), others...)
 	var jobs []job
 	each := func(values []int, set func(*cell, int)) {
 		for _, v := range values {
@@ -73,7 +74,7 @@ func (o *options) jobs(c cell) []job {
 			for _, load := range o.Load {
 				varied := c
 				varied.Load, varied.LoadOf = load, b.String()
-				jobs = append(jobs, job{cell: varied, contestants: append([]contestant{b}, o.baselines()...), rateOf: &b})
+				jobs = append(jobs, job{cell: varied, contestants: append([]contestant{b}, others...), rateOf: &b})
 			}
 		}
 	case fanOut, fanIn:
@@ -97,6 +98,17 @@ func (o *options) buses(payload string) []contestant {
 	for _, transport := range o.Transport {
 		for _, mode := range modes {
 			list = append(list, contestant{contender.Kind("bus/" + transport), mode})
+		}
+	}
+	return list
+}
+
+// peers are the other systems, where they take part.
+func (o *options) peers(pattern string) []contestant {
+	var list []contestant
+	if pattern == oneWay || pattern == pingPong || pattern == openLoop {
+		for _, kind := range o.Peers.Peer {
+			list = append(list, contestant{kind, codec.Off})
 		}
 	}
 	return list

@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"fmt"
@@ -89,6 +89,17 @@ func (c contestant) String() string {
 		return string(c.Kind)
 	}
 	return fmt.Sprintf("%s %s", c.Kind, c.Compression)
+}
+
+// comparesWith reports whether there are ratios of the contestant to another.
+func (c contestant) comparesWith(base contestant) bool {
+	switch {
+	case base.Kind.IsRaw():
+		return !c.Kind.IsRaw()
+	case base.Kind.IsBus():
+		return !c.Kind.IsRaw() && !c.Kind.IsBus()
+	}
+	return false
 }
 
 // job is a cell and those who meet in it.

@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"io"
@@ -42,7 +42,7 @@ func TestPresets(t *testing.T) {
 		{[]string{"--pattern=ping-pong", "--size=1KiB,1MiB", "--cpu=pinned"}, 2, 2 * time.Second},
 		{[]string{"--pattern=fan-out,chain,subscriptions", "--size=64B"}, 4 + 3 + 2, 2 * time.Second},
 	} {
-		o, err := parse(c.args, io.Discard)
+		o, err := alone.parse(c.args, io.Discard)
 		must(t, err)
 		jobs, _ := plan(o)
 		if host.CanPin && len(jobs) != c.cells || o.Time != c.time || o.Passes != 5 {
@@ -52,7 +52,7 @@ func TestPresets(t *testing.T) {
 }
 
 func TestAllIsEveryPatternAndPayload(t *testing.T) {
-	o, err := parse([]string{"--all"}, io.Discard)
+	o, err := alone.parse([]string{"--all"}, io.Discard)
 	must(t, err)
 	jobs, _ := plan(o)
 	seen := make(map[string]bool)
@@ -73,7 +73,7 @@ func TestAllIsEveryPatternAndPayload(t *testing.T) {
 }
 
 func TestCompressionIsForEarthquakes(t *testing.T) {
-	o, err := parse([]string{"--payload=random,earthquakes", "--pattern=one-way", "--size=64B", "--transport=quic", "--baseline=quic"}, io.Discard)
+	o, err := alone.parse([]string{"--payload=random,earthquakes", "--pattern=one-way", "--size=64B", "--transport=quic", "--baseline=quic"}, io.Discard)
 	must(t, err)
 	jobs, _ := plan(o)
 	names := func(j job) (list []string) {
@@ -90,12 +90,41 @@ func TestCompressionIsForEarthquakes(t *testing.T) {
 	}
 }
 
+func TestPeersTakePartWhereTheyCan(t *testing.T) {
+	p := Program{New: alone.New, Root: alone.Root, Peers: []Peer{{Kind: "some"}, {Kind: "other", Aside: true}}}
+	for _, c := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"--pattern=one-way"}, []string{"bus/tcp", "some", "raw/tcp"}},
+		{[]string{"--pattern=ping-pong", "--peer=other,some"}, []string{"bus/tcp", "other", "some", "raw/tcp"}},
+		{[]string{"--pattern=chain"}, []string{"bus/tcp", "raw/tcp"}},
+	} {
+		o, err := p.parse(append(c.args, "--transport=tcp", "--baseline=tcp", "--size=64B"), io.Discard)
+		must(t, err)
+		jobs, _ := plan(o)
+		var got []string
+		for _, who := range jobs[0].contestants {
+			got = append(got, who.String())
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%q: %q", c.args, got)
+		}
+	}
+	if _, err := p.parse([]string{"--peer=nobody"}, io.Discard); err == nil {
+		t.Error("an unknown peer is accepted")
+	}
+	if _, err := alone.parse([]string{"--peer=some"}, io.Discard); err == nil {
+		t.Error("a program without peers has --peer")
+	}
+}
+
 func TestWrongOptions(t *testing.T) {
 	for _, args := range [][]string{
 		{"--pattern=sideways"}, {"--size=0"}, {"--load=0"}, {"--load=101"}, {"--fan=1001"}, {"--relays=0"}, {"--passes=-1"}, {"--time=-1s"},
 		{"--quick", "--all"}, {"--in-process", "--cpu=pinned"}, {"--congestion=none"}, {"--compression=gzip"}, {"surplus"},
 	} {
-		if _, err := parse(args, io.Discard); err == nil {
+		if _, err := alone.parse(args, io.Discard); err == nil {
 			t.Errorf("%q is accepted", args)
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ func runSmall(t *testing.T, args ...string) (string, *report) {
 	t.Helper()
 	dir := t.TempDir()
 	var out bytes.Buffer
-	args = append(args, "--passes=1", "--time=30ms", "--warmup=10ms", "--out="+dir, "--events=../codec/testdata/earthquakes.ndjson")
-	if err := run(t.Context(), args, &out, os.Stderr); err != nil {
+	args = append(args, "--passes=1", "--time=30ms", "--warmup=10ms", "--out="+dir, "--events=../../codec/testdata/earthquakes.ndjson")
+	if err := alone.Run(t.Context(), args, &out, os.Stderr); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	return out.String(), readReport(t, dir)
@@ -103,10 +103,10 @@ func TestTopologies(t *testing.T) {
 }
 
 func TestInterruptedPrintsWhatIsThere(t *testing.T) {
-	o, err := parse([]string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--time=10ms", "--warmup=1ms", "--passes=1000"}, os.Stderr)
+	o, err := alone.parse([]string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--time=10ms", "--warmup=1ms", "--passes=1000"}, os.Stderr)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	s, err := newSession(o, newProgress(os.Stderr, false, 0))
+	s, err := alone.newSession(o, newProgress(os.Stderr, false, 0))
 	must(t, err)
 	defer s.close()
 	jobs, _ := plan(o)
@@ -130,7 +130,7 @@ func TestInterruptedPrintsWhatIsThere(t *testing.T) {
 func TestFailureIsARowOfItsOwn(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
-	err := run(t.Context(), []string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--passes=1", "--payload=earthquakes",
+	err := alone.Run(t.Context(), []string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--passes=1", "--payload=earthquakes",
 		"--compression=off", "--events=missing", "--out=" + dir}, &out, os.Stderr)
 	if err == nil || !strings.Contains(out.String(), "failed: ") {
 		t.Errorf("%v\n%s", err, out.String())

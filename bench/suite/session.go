@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"context"
@@ -13,18 +13,19 @@ import (
 
 // session is one run of the command.
 type session struct {
+	program  Program
 	options  *options
 	dir      string // of the CA of all nodes
 	progress *progress
 	measured func() // called after each turn, for tests; may be nil
 }
 
-func newSession(o *options, p *progress) (*session, error) {
+func (p Program) newSession(o *options, shown *progress) (*session, error) {
 	dir, err := os.MkdirTemp("", "verbose-bench-")
 	if err != nil {
 		return nil, err
 	}
-	s := &session{options: o, dir: dir, progress: p}
+	s := &session{program: p, options: o, dir: dir, progress: shown}
 	if _, err = certs.InitCA(dir, "bench"); err == nil && o.Profile != "" {
 		err = os.MkdirAll(o.Profile, 0o755)
 	}
@@ -98,8 +99,8 @@ func (r *row) take(got sample, err error) {
 	}
 }
 
-// summarised reduces the samples of rows to ranges, and compares each bus with each baseline. Rows without samples are left
-// out unless they say why.
+// summarised reduces the samples of rows to ranges, and compares each bus with each baseline, and each peer with both. Rows without
+// samples are left out unless they say why.
 func summarised(rows []row) []row {
 	var kept []row
 	for _, r := range rows {
@@ -108,7 +109,7 @@ func summarised(rows []row) []row {
 		}
 		r.Rate = stats.RangeOf(r.each(rateOf))
 		for _, base := range rows {
-			if r.Contestant.Kind.IsBus() && !base.Contestant.Kind.IsBus() {
+			if r.Contestant.comparesWith(base.Contestant) {
 				r.compare(base)
 			}
 		}

@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/verbose-bus/verbose/bench/contender"
 	"github.com/verbose-bus/verbose/bench/host"
 	"github.com/verbose-bus/verbose/codec"
 )
@@ -38,11 +39,18 @@ type options struct {
 	Congestion string        `help:"TCP congestion control, such as bbr or cubic. Default: the system's." placeholder:"NAME" json:"congestion,omitempty"`
 	InProcess  bool          `help:"Run both sides in this process instead of one each." json:"in_process,omitempty"`
 
-	Events  string `help:"A file with events, one a line, to cut payloads from." default:"cmd/verbose/internal/demo/earthquakes.ndjson.zst" placeholder:"FILE" json:"events"`
-	Out     string `help:"The directory for results." default:"bench/results" placeholder:"DIR" json:"-"`
+	Events  string `help:"A file with events, one a line, to cut payloads from." default:"${root}/cmd/verbose/internal/demo/earthquakes.ndjson.zst" placeholder:"FILE" json:"events"`
+	Out     string `help:"The directory for results." default:"${root}/bench/results" placeholder:"DIR" json:"-"`
 	Profile string `help:"A directory for CPU profiles of every process." placeholder:"DIR" json:"-"`
 
+	Peers peerOptions `kong:"-" json:"peers,omitzero"`
+
 	latencySizes []size // other than Size where no size was asked for: latency says most where events are small
+}
+
+// peerOptions are those of a program that has peers.
+type peerOptions struct {
+	Peer []contender.Kind `help:"Other systems: ${peers}. Default: all but what is named by itself: ${aside}." enum:"${peers}" placeholder:"NAME" json:"peer,omitempty"`
 }
 
 // size is one in bytes.
@@ -85,11 +93,23 @@ func (s size) String() string {
 }
 
 // parse reads the command line. It does not return after --help.
-func parse(args []string, out io.Writer) (*options, error) {
+func (p Program) parse(args []string, out io.Writer) (*options, error) {
 	o := new(options)
-	parser, err := kong.New(o, kong.Name("bench"), kong.Writers(out, out),
+	var peers, aside []string
+	for _, peer := range p.Peers {
+		peers = append(peers, string(peer.Kind))
+		if peer.Aside {
+			aside = append(aside, string(peer.Kind))
+		}
+	}
+	settings := []kong.Option{kong.Name("bench"), kong.Writers(out, out),
 		kong.Description("Measures the bus beside raw QUIC, TLS and TCP. Lists are separated by commas."),
-		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}))
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}),
+		kong.Vars{"root": p.Root, "peers": strings.Join(peers, ","), "aside": strings.Join(aside, ",")}}
+	if len(peers) > 0 {
+		settings = append(settings, kong.Embed(&o.Peers))
+	}
+	parser, err := kong.New(o, settings...)
 	if err != nil {
 		panic(err) // the tags of options are wrong
 	}
@@ -97,6 +117,13 @@ func parse(args []string, out io.Writer) (*options, error) {
 		return nil, err
 	}
 	o.fill()
+	if len(o.Peers.Peer) == 0 {
+		for _, peer := range p.Peers {
+			if !peer.Aside {
+				o.Peers.Peer = append(o.Peers.Peer, peer.Kind)
+			}
+		}
+	}
 	if o.Events, err = filepath.Abs(o.Events); err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package suite
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bench/child"
+	"github.com/verbose-bus/verbose/bench/contender"
 	"github.com/verbose-bus/verbose/bench/host"
 )
 
@@ -29,9 +30,9 @@ func (s *session) start(ctx context.Context, spec child.Spec, pinned bool) (*pro
 	ctx, p.kill = context.WithCancel(ctx)
 	var err error
 	if s.options.InProcess {
-		p.goroutine(ctx)
+		p.goroutine(ctx, s.program.New)
 	} else {
-		err = p.exec(ctx, pinned)
+		err = p.exec(ctx, s.program.command(spec.Kind), pinned)
 	}
 	if err != nil {
 		p.kill()
@@ -49,13 +50,26 @@ func (s *session) start(ctx context.Context, spec child.Spec, pinned bool) (*pro
 	return p, report, nil
 }
 
-// exec starts this program again.
-func (p *process) exec(ctx context.Context, pinned bool) error {
-	program, err := os.Executable()
+// command returns what makes the program that is a child of a kind: this one again, for most.
+func (p Program) command(kind contender.Kind) func() ([]string, error) {
+	for _, peer := range p.Peers {
+		if peer.Kind == kind && peer.Command != nil {
+			return peer.Command
+		}
+	}
+	return func() ([]string, error) {
+		program, err := os.Executable()
+		return []string{program}, err
+	}
+}
+
+// exec starts a program.
+func (p *process) exec(ctx context.Context, program func() ([]string, error), pinned bool) error {
+	command, err := program()
 	if err != nil {
 		return err
 	}
-	c := exec.CommandContext(ctx, program)
+	c := exec.CommandContext(ctx, command[0], command[1:]...)
 	c.Env = append(os.Environ(), childVariable+"=1")
 	c.Stderr = os.Stderr
 	if p.orders, err = c.StdinPipe(); err != nil {
@@ -76,12 +90,12 @@ func (p *process) exec(ctx context.Context, pinned bool) error {
 }
 
 // goroutine has a child without a process of its own.
-func (p *process) goroutine(ctx context.Context) {
+func (p *process) goroutine(ctx context.Context, ends contender.Maker) {
 	in, orders := io.Pipe()
 	reports, out := io.Pipe()
 	done := make(chan error, 1)
 	go func() { // stop waits for it
-		err := child.Run(in, out)
+		err := child.Run(in, out, ends)
 		out.CloseWithError(io.EOF)
 		in.CloseWithError(io.ErrClosedPipe)
 		done <- err
