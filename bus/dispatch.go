@@ -60,8 +60,9 @@ func (e *engine) cutOff(ev protocol.Event, t *todo) {
 func (e *engine) release(log codec.LogID, last uint64) {
 	t := todos.Get().(*todo)
 	e.mu.Lock()
-	e.m.Release(e.now(), log, last)
-	e.collect(t)
+	now := e.now()
+	e.m.Release(now, log, last)
+	e.collect(now, t)
 	e.mu.Unlock()
 	e.act(t)
 }

@@ -25,7 +25,7 @@ func (n *Node) Emit(ctx context.Context, topic string, args ...any) error {
 // EmitBytes emits an event with the payload as it is, which is copied. It allocates nothing in
 // steady state, and otherwise is as Emit.
 func (n *Node) EmitBytes(ctx context.Context, topic string, payload []byte) error {
-	_, _, err := n.emit(ctx, draft{topic: topic, payload: payload}, topic)
+	_, _, err := n.emit(ctx, &draft{topic: topic, payload: payload}, topic)
 	return err
 }
 
@@ -41,7 +41,7 @@ func (n *Node) EmitMessage(ctx context.Context, m Message) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	lane, seq, err := n.emit(ctx, d, key)
+	lane, seq, err := n.emit(ctx, &d, key)
 	return Receipt{node: n, lane: lane, Seq: seq}, err
 }
 
@@ -55,7 +55,7 @@ func (n *Node) emitArgs(ctx context.Context, m Message) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = n.emit(ctx, d, key)
+	_, _, err = n.emit(ctx, &d, key)
 	return err
 }
 
@@ -80,7 +80,7 @@ func (n *Node) draft(m Message, buf *[]byte) (d draft, key string, err error) {
 	return d, key, nil
 }
 
-func (n *Node) emit(ctx context.Context, d draft, key string) (lane uint8, seq uint64, err error) {
+func (n *Node) emit(ctx context.Context, d *draft, key string) (lane uint8, seq uint64, err error) {
 	if len(d.payload) > n.cfg.MaxEvent {
 		return 0, 0, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrTooLarge, len(d.payload), n.cfg.MaxEvent)
 	}
@@ -99,7 +99,7 @@ func (l *lane) checkTopic(name string) error {
 	if err := topic.Validate(name); err != nil {
 		return err
 	}
-	l.valid = string([]byte(name))
+	l.valid, l.asked = string([]byte(name)), false
 	return nil
 }
 

@@ -41,7 +41,7 @@ type engine struct {
 
 func newEngine(n *Node, epoch uint64) *engine {
 	e := &engine{
-		node: n, start: time.Now(),
+		node: n, start: time.Now().Add(-1), // no moment is 0, which the machine takes for never
 		paths:    make(map[protocol.PathID]*path),
 		all:      make(map[*Subscription]struct{}),
 		patterns: make(map[string]int),
@@ -59,12 +59,13 @@ func (e *engine) now() time.Duration { return time.Since(e.start) }
 
 // todo is what has to happen after the engine's lock is released.
 type todo struct {
-	wakes  []signal
-	starts []*sender
-	closes []*path
-	rooms  uint64 // lanes with room again
-	notes  []LifecycleEvent
-	flush  bool // interest is new: what lanes hold back may be wanted
+	wakes   []signal
+	starts  []*sender
+	senders []*sender // to be woken
+	closes  []*path
+	rooms   uint64 // lanes with room again
+	notes   []LifecycleEvent
+	flush   bool // interest is new: what lanes hold back may be wanted
 }
 
 var todos = sync.Pool{New: func() any { return new(todo) }}
@@ -73,8 +74,9 @@ var todos = sync.Pool{New: func() any { return new(todo) }}
 func (e *engine) do(input func(m *protocol.Machine, now time.Duration)) {
 	t := todos.Get().(*todo)
 	e.mu.Lock()
-	input(e.m, e.now())
-	e.collect(t)
+	now := e.now()
+	input(e.m, now)
+	e.collect(now, t)
 	e.mu.Unlock()
 	e.act(t)
 }
@@ -89,22 +91,23 @@ func (e *engine) tick() {
 	})
 }
 
-// collect turns the machine's events into things to do. The lock is held.
-func (e *engine) collect(t *todo) {
+// collect turns the machine's events into things to do. The lock is held. The clock was just read: that is a
+// good part of what an event costs.
+func (e *engine) collect(now time.Duration, t *todo) {
 	for {
 		ev, ok := e.m.PollEvent()
 		if !ok {
 			break
 		}
-		e.handle(ev, t)
+		e.handle(ev, now, t)
 	}
 	if at, ok := e.m.NextWake(); ok && !e.closed && (e.wakeAt < 0 || at < e.wakeAt) {
 		e.wakeAt = at
-		e.timer.Reset(max(0, at-e.now()))
+		e.timer.Reset(max(0, at-now))
 	}
 }
 
-func (e *engine) handle(ev protocol.Event, t *todo) {
+func (e *engine) handle(ev protocol.Event, now time.Duration, t *todo) {
 	switch ev.Kind {
 	case protocol.EventControl:
 		if p := e.paths[ev.Path]; p != nil {
@@ -115,12 +118,12 @@ func (e *engine) handle(ev protocol.Event, t *todo) {
 			p.wakeSender(ev.Lane, t)
 		}
 	case protocol.EventDeliver:
-		e.m.Dispatched(e.now(), ev.Log, ev.Last, e.dispatch(ev, t))
+		e.m.Dispatched(now, ev.Log, ev.Last, e.dispatch(ev, t))
 	case protocol.EventGap:
 		gap := gapOf(ev, e.node.cfg.ID)
 		n := e.dispatchGap(ev, gap, t)
 		t.notes = append(t.notes, LifecycleEvent{Kind: LifecycleGap, Peer: ev.Log.Node, Gap: gap})
-		e.m.Dispatched(e.now(), ev.Log, ev.Last, n)
+		e.m.Dispatched(now, ev.Log, ev.Last, n)
 	case protocol.EventReport:
 		e.reportGap(ev)
 		t.notes = append(t.notes, LifecycleEvent{Kind: LifecycleReport, Peer: ev.Peer, Gap: gapOf(ev, ev.Peer)})
@@ -206,6 +209,9 @@ func (e *engine) act(t *todo) {
 	for _, s := range t.starts {
 		s.start()
 	}
+	for _, s := range t.senders {
+		s.wake.notify()
+	}
 	for _, p := range t.closes {
 		p.cancel(p.verdict)
 	}
@@ -225,12 +231,14 @@ func (e *engine) act(t *todo) {
 	if t.flush {
 		e.node.flushLater()
 		e.node.lifecycle.publish(LifecycleEvent{Kind: LifecycleTopology})
+		e.node.mesh.wake()
 	}
 	clear(t.wakes)
 	clear(t.starts)
+	clear(t.senders)
 	clear(t.closes)
 	clear(t.notes)
-	*t = todo{wakes: t.wakes[:0], starts: t.starts[:0], closes: t.closes[:0], notes: t.notes[:0]}
+	*t = todo{wakes: t.wakes[:0], starts: t.starts[:0], senders: t.senders[:0], closes: t.closes[:0], notes: t.notes[:0]}
 	todos.Put(t)
 }
 

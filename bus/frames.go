@@ -9,13 +9,22 @@ import (
 
 // frameReader takes frames off a stream (PROTOCOL.md §4).
 type frameReader struct {
-	r     *bufio.Reader
-	limit int
+	r       *bufio.Reader
+	limit   int
+	longest int // of the frames that came
+}
+
+// frameBuffer is what a frameReader reads ahead: heads and small frames. What is longer is read to
+// where it stays.
+const frameBuffer = 4 << 10
+
+func newFrameReader(r io.Reader, limit int) *frameReader {
+	return &frameReader{r: bufio.NewReaderSize(r, frameBuffer), limit: limit}
 }
 
 // next reads a frame into buf, which it grows as the bytes arrive: a length that a peer only
-// declares costs no memory. io.EOF means the stream ended between frames.
-func (f frameReader) next(buf []byte) (kind byte, body []byte, err error) {
+// declares costs no more memory than a frame that it has sent. io.EOF means the stream ended between frames.
+func (f *frameReader) next(buf []byte) (kind byte, body []byte, err error) {
 	n, err := binary.ReadUvarint(f.r)
 	if err == io.EOF {
 		return 0, nil, err
@@ -29,13 +38,14 @@ func (f frameReader) next(buf []byte) (kind byte, body []byte, err error) {
 	if kind, err = f.r.ReadByte(); err != nil {
 		return 0, nil, unexpected(err)
 	}
-	body, err = readFull(f.r, buf[:0], int(n)-1)
+	body, err = f.readFull(buf[:0], int(n)-1)
+	f.longest = max(f.longest, len(body))
 	return kind, body, err
 }
 
 // readFull appends n bytes to buf.
-func readFull(r io.Reader, buf []byte, n int) ([]byte, error) {
-	const chunk = 256 << 10
+func (f *frameReader) readFull(buf []byte, n int) ([]byte, error) {
+	chunk := max(256<<10, f.longest)
 	for n > 0 {
 		k := min(n, chunk+len(buf)) // what is declared may be twice what has come
 		if cap(buf)-len(buf) < k {
@@ -44,7 +54,7 @@ func readFull(r io.Reader, buf []byte, n int) ([]byte, error) {
 			buf = grown
 		}
 		part := buf[len(buf) : len(buf)+k]
-		if _, err := io.ReadFull(r, part); err != nil {
+		if _, err := io.ReadFull(f.r, part); err != nil {
 			return nil, unexpected(err)
 		}
 		buf = buf[:len(buf)+k]

@@ -37,16 +37,21 @@ type lane struct {
 
 	mu      sync.Mutex // guards what follows, for a few dozen nanoseconds an event
 	builder *codec.Builder
-	began   time.Time // when the open batch got its first event
-	plain   bool      // the open batch is not to be compressed
-	sealing int       // events taken out and not yet in the log
+	began   time.Time     // when the open batch got its first event
+	elapsed time.Duration // from then to the last event, or to when an emitter had sent it
+	paused  time.Duration // between the event before the batch and its first
+	cost    time.Duration // of sending by an emitter itself, the last time
+	plain   bool          // the open batch is not to be compressed
+	sealing int           // events taken out and not yet in the log
 	room    chan struct{}
 	closed  bool
 	linger  *time.Timer
-	waiting bool // linger is running
-	valid   string
-	wanted  map[string]bool
-	gen     uint64 // of wanted
+	waiting bool            // linger is running
+	valid   string          // the topic of the last event
+	asked   bool            // heard is up to date
+	heard   bool            // whether anyone wants that topic
+	wanted  map[string]bool // the same of other topics
+	gen     uint64          // of wanted
 
 	sealMu     sync.Mutex // orders sealing, which may compress
 	compressor *codec.Compressor
@@ -80,7 +85,7 @@ type draft struct {
 
 // emit appends an event to the open batch. It waits for room as the overflow
 // policy says.
-func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
+func (l *lane) emit(ctx context.Context, d *draft) (seq uint64, err error) {
 	size := len(d.payload) + codec.EventOverhead
 	if len(d.headers) > 0 {
 		size += codec.HeadersSize(d.headers)
@@ -122,7 +127,7 @@ func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
 	l.plain = d.plain
 	l.builder.Append(d.topic, d.encoding, l.micros(), d.headers, d.payload)
 	full := l.builder.Size() >= batchTarget
-	wanted := full || l.isWanted(d.topic)
+	wanted := full || l.isWanted()
 	now := full || wanted && l.busy.Load() == 0
 	if !now && !l.waiting {
 		l.waiting = true
@@ -132,25 +137,61 @@ func (l *lane) emit(ctx context.Context, d draft) (seq uint64, err error) {
 			l.linger.Reset(lingerIdle)
 		}
 	}
+	alone, began := now && l.alone(), l.began
 	l.mu.Unlock()
-	if now {
+	switch {
+	case alone:
+		l.send(began)
+	case now:
 		l.flush()
 	}
 	return seq, nil
+}
+
+// alone says whether the event is better sent from here than by the sender's goroutine: it is the only one, and
+// the pause before it was longer than sending takes. An emitter in a hurry would only be held up, and its events would not
+// become batches.
+func (l *lane) alone() bool {
+	if l.builder.Count() > 1 || l.builder.Size() > gatherSize {
+		return false
+	}
+	if l.paused > l.cost {
+		return true
+	}
+	l.cost -= l.cost / 8 // it may have been an exception
+	return false
+}
+
+// send is flush by an emitter that sends by itself, as far as it need not wait.
+func (l *lane) send(began time.Time) {
+	t := l.seal()
+	if t == nil {
+		return
+	}
+	l.node.engine.actHere(t)
+	l.mu.Lock()
+	l.cost = time.Since(began)
+	if l.began == began {
+		l.elapsed = l.cost
+	}
+	l.mu.Unlock()
 }
 
 // micros is the time in µs since the Unix epoch. The wall clock is read once a batch, and the
 // monotonic one, which costs half as much, for each event.
 func (l *lane) micros() int64 {
 	if l.builder.Count() == 0 {
-		l.began = time.Now()
-		return l.began.UnixMicro()
+		now := time.Now()
+		l.paused = now.Sub(l.began) - l.elapsed
+		l.began, l.elapsed = now, 0
+		return now.UnixMicro()
 	}
-	return l.began.UnixMicro() + time.Since(l.began).Microseconds()
+	l.elapsed = time.Since(l.began)
+	return l.began.UnixMicro() + l.elapsed.Microseconds()
 }
 
 // fits says whether the event can join the open batch.
-func (l *lane) fits(d draft, size int) bool {
+func (l *lane) fits(d *draft, size int) bool {
 	return l.plain == d.plain && l.builder.Size()+size <= 2*batchTarget && l.builder.Fits(d.topic) &&
 		l.builder.Count() < max(1, l.node.cfg.BufferMax/4)
 }
@@ -206,22 +247,33 @@ func (l *lane) roomAgain() {
 	l.mu.Unlock()
 }
 
-// isWanted says whether someone who can be reached wants the topic now.
-func (l *lane) isWanted(name string) bool {
+// isWanted says whether someone who can be reached wants the valid topic now.
+func (l *lane) isWanted() bool {
 	if gen := l.node.engine.gen.Load(); gen != l.gen || len(l.wanted) >= maxWanted {
 		clear(l.wanted)
-		l.gen = gen
+		l.gen, l.asked = gen, false
 	}
-	wanted, ok := l.wanted[name]
+	if l.asked {
+		return l.heard
+	}
+	wanted, ok := l.wanted[l.valid]
 	if !ok {
-		wanted = l.node.engine.wanted(name)
-		l.wanted[name] = wanted
+		wanted = l.node.engine.wanted(l.valid)
+		l.wanted[l.valid] = wanted
 	}
+	l.asked, l.heard = true, wanted
 	return wanted
 }
 
 // flush seals the open batch and hands it to the machine.
 func (l *lane) flush() {
+	if t := l.seal(); t != nil {
+		l.node.engine.act(t)
+	}
+}
+
+// seal returns what is to be done about the batch that it hands to the machine, nil if there is none.
+func (l *lane) seal() *todo {
 	l.sealMu.Lock()
 	defer l.sealMu.Unlock()
 	l.mu.Lock()
@@ -233,23 +285,35 @@ func (l *lane) flush() {
 	}
 	l.mu.Unlock()
 	if unsealed.Count() == 0 {
-		return
+		return nil
 	}
 	b := unsealed.Seal(compressor)
-	l.node.engine.append(l, b)
+	t := l.node.engine.append(l, b)
 	l.mu.Lock()
 	l.sealing = 0
 	l.mu.Unlock()
+	return t
 }
 
-// append adds a sealed batch to its log.
-func (e *engine) append(l *lane, b *codec.Batch) {
+// append adds a sealed batch to its log, and returns what is to be done about it.
+func (e *engine) append(l *lane, b *codec.Batch) *todo {
 	t := todos.Get().(*todo)
 	e.mu.Lock()
-	e.m.Append(e.now(), b)
+	now := e.now()
+	e.m.Append(now, b)
 	l.setHeld(e.m.Held(l.index))
-	e.collect(t)
+	e.collect(now, t)
 	e.mu.Unlock()
+	return t
+}
+
+// actHere is act on the goroutine of an emitter, which sends by itself where there is one peer to send to. Several are
+// better served at the same time.
+func (e *engine) actHere(t *todo) {
+	if len(t.senders) == 1 && t.senders[0].trySend() {
+		clear(t.senders)
+		t.senders = t.senders[:0]
+	}
 	e.act(t)
 }
 

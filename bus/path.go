@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -190,7 +189,7 @@ func (p *path) url() string {
 }
 
 func (p *path) readControl(control Stream) error {
-	frames := frameReader{bufio.NewReaderSize(control, 4<<10), controlLimit}
+	frames := newFrameReader(control, controlLimit)
 	var buf []byte
 	for {
 		kind, body, err := frames.next(buf)
@@ -339,7 +338,7 @@ func (p *path) readData(s Stream) {
 
 func (p *path) readFrames(s Stream) error {
 	s.CloseWrite() // ours go on streams of our own
-	frames := frameReader{bufio.NewReaderSize(s, 64<<10), p.node.maxDataFrame}
+	frames := newFrameReader(s, p.node.maxDataFrame)
 	kind, body, err := frames.next(nil)
 	if err != nil {
 		return unexpected(err)

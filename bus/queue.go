@@ -38,13 +38,39 @@ type queue struct {
 	items   []*item
 	events  int // in items
 	current *item
+	spare   *item                // to be used again, if not nil
+	row     []*item              // where items begins again once it is empty
 	cut     map[codec.LogID]bool // logs cut off until the current item is finished
 	dropped []item               // gaps made here that their origins are to hear of
 }
 
 func (q *queue) push(it *item) {
-	q.items = append(q.items, it)
+	q.append(it)
 	q.events += it.events()
+}
+
+// append makes an item the last, in memory that is used again for as long as it suffices.
+func (q *queue) append(it *item) {
+	if len(q.items) == 0 {
+		q.items = q.row
+	}
+	if len(q.items) == cap(q.items) {
+		q.row = nil
+	}
+	q.items = append(q.items, it)
+	if len(q.items) == 1 {
+		q.row = q.items[:0]
+	}
+}
+
+// newItem is for an item that is to be pushed.
+func (q *queue) newItem(of item) *item {
+	it := q.spare
+	if q.spare = nil; it == nil {
+		it = new(item)
+	}
+	*it = of
+	return it
 }
 
 // offer lets an item in as far as the bound allows. It says whether the log is
@@ -116,7 +142,7 @@ func (q *queue) insertGap(i int, gap *GapError, log codec.LogID) {
 		return
 	}
 	it := &item{log: log, gap: gap, last: gap.To, unheld: true}
-	q.items = append(q.items, nil)
+	q.append(nil)
 	copy(q.items[i+1:], q.items[i:])
 	q.items[i] = it
 }
@@ -129,19 +155,19 @@ func (q *queue) take() *item {
 	it := q.items[0]
 	q.items[0] = nil
 	q.items = q.items[1:]
-	if len(q.items) == 0 {
-		q.items = nil
-	}
 	q.events -= it.events()
 	q.current = it
 	return it
 }
 
-// finish ends the current item and says whether its log waits to hear of that.
-func (q *queue) finish(it *item) (held bool) {
-	q.current = nil
+// finish ends the current item, which is used again. It returns what it was, and whether its log waits to hear that it is
+// done with.
+func (q *queue) finish(it *item) (done item, held bool) {
+	done = *it
+	*it = item{}
+	q.current, q.spare = nil, it
 	clear(q.cut)
-	return !it.released && !it.unheld
+	return done, !done.released && !done.unheld
 }
 
 // putBack makes the current item the oldest again, if it has anything left.
@@ -150,7 +176,7 @@ func (q *queue) putBack(it *item) bool {
 		return false
 	}
 	q.current = nil
-	q.items = append([]*item{it}, q.items...)
+	q.items, q.row = append([]*item{it}, q.items...), nil
 	q.events += it.events()
 	return true
 }
@@ -165,10 +191,10 @@ func (q *queue) cutOff(n *Node, log codec.LogID) (ends []uint64, dropped int) {
 		}
 	}
 	items := q.items
-	q.items = nil
+	q.items, q.row = nil, nil
 	for _, it := range items {
 		if it.log != log || it.unheld {
-			q.items = append(q.items, it)
+			q.append(it)
 			continue
 		}
 		ends = append(ends, it.last)
@@ -196,6 +222,6 @@ func (q *queue) clear() (held []*item) {
 			held = append(held, it)
 		}
 	}
-	q.items, q.events = nil, 0
+	q.items, q.row, q.events = nil, nil, 0
 	return held
 }

@@ -87,8 +87,8 @@ func (b *queueBook) take() {
 			b.deliver++
 		}
 	}
-	if b.q.finish(it) {
-		b.release(it)
+	if done, held := b.q.finish(it); held {
+		b.release(&done)
 	}
 }
 
@@ -134,5 +134,16 @@ func TestQueue(t *testing.T) {
 		if b.o.policy == unbounded && b.missed > 0 && b.deliver == offered {
 			t.Fatalf("seed %d: a queue without a bound dropped", seed)
 		}
+	}
+}
+
+// A queue that is emptied again and again allocates nothing.
+func TestQueueAllocatesNothing(t *testing.T) {
+	var q queue
+	if n := testing.AllocsPerRun(100, func() {
+		q.push(q.newItem(item{until: 1}))
+		q.finish(q.take())
+	}); n > 0 {
+		t.Errorf("%v allocations for an item", n)
 	}
 }

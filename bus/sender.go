@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/verbose-bus/verbose/bus/internal/protocol"
@@ -12,18 +14,27 @@ import (
 // sendTarget is how many bytes a sender takes from the machine at a time.
 const sendTarget = 256 << 10
 
-// sender writes one data stream of a path. It sleeps until the machine has
-// something for it, and then goes on until there is nothing more.
-type sender struct {
-	path *path
-	lane uint8
-	wake signal
-	own  *lane // the lane it takes events from; nil if this node has no such lane
+// gatherSize is up to how many bytes of small frames are written at once. The rest of a larger batch is
+// written from where it is.
+const gatherSize = 16 << 10
 
-	active bool // it will look for more by itself; guarded by the engine's lock
+// sender writes one data stream of a path. Its goroutine sleeps until the machine has
+// something for it, and then goes on until there is nothing more. A few bytes may be sent by an
+// emitter instead, which saves waking it.
+type sender struct {
+	path   *path
+	lane   uint8
+	wake   signal
+	own    *lane       // the lane it takes events from; nil if this node has no such lane
+	active atomic.Bool // it will look for more by itself
+
+	mu     sync.Mutex // held by who takes frames from the machine and writes them
+	try    TryWriter  // nil before the stream is open, and if it can't
 	heads  []byte
 	parts  []part
-	size   int // of parts
+	size   int  // of parts
+	last   bool // the machine had no more than parts
+	joined []byte
 
 	busySince time.Time // or since slowAfter was last looked at
 	busyBytes int
@@ -61,22 +72,16 @@ func (p *path) wakeSender(lane uint8, t *todo) {
 		p.wg.Add(1)
 		t.starts = append(t.starts, s)
 	}
-	if !s.active {
-		s.active = true
-		if s.own != nil {
-			s.own.busy.Add(1)
-		}
+	if s.active.CompareAndSwap(false, true) && s.own != nil {
+		s.own.busy.Add(1)
 	}
-	t.wakes = append(t.wakes, s.wake)
+	t.senders = append(t.senders, s)
 }
 
-// idle notes that the sender will not come back by itself. The engine's lock is held.
+// idle notes that the sender will not come back by itself.
 func (s *sender) idle() {
-	if s.active {
-		s.active = false
-		if s.own != nil {
-			s.own.busy.Add(-1)
-		}
+	if s.active.CompareAndSwap(true, false) && s.own != nil {
+		s.own.busy.Add(-1)
 	}
 }
 
@@ -89,9 +94,12 @@ func (s *sender) run() {
 	if err := s.send(); err != nil {
 		p.cancel(p.explain(err))
 	}
+	s.mu.Lock()
+	s.try = nil
+	s.mu.Unlock()
+	s.idle()
 	e := p.node.engine
 	e.mu.Lock()
-	s.idle()
 	p.sending--
 	e.mu.Unlock()
 	p.wake.notify() // a path that is left says so when its last sender has ended
@@ -103,17 +111,13 @@ func (s *sender) send() error {
 	if err != nil {
 		return err
 	}
-	w := bufio.NewWriterSize(stream, 64<<10)
+	w := bufio.NewWriterSize(stream, gatherSize)
+	s.mu.Lock()
+	s.try, _ = stream.(TryWriter)
+	s.mu.Unlock()
 	for {
-		s.busySince, s.busyBytes = time.Now(), 0
-		for s.poll() {
-			if err := s.write(w); err != nil {
-				return err
-			}
-			s.judgeLink()
-		}
-		if s.own != nil {
-			s.own.compressor.SetLinkLimited(false)
+		if err := s.sendAll(w); err != nil {
+			return err
 		}
 		select {
 		case <-s.wake:
@@ -133,9 +137,54 @@ func (s *sender) send() error {
 	}
 }
 
-// poll takes the next frames off the machine.
+// sendAll sends until there is nothing more.
+func (s *sender) sendAll(w *bufio.Writer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busySince, s.busyBytes = time.Now(), 0
+	for s.poll() {
+		if err := s.write(w); err != nil {
+			return err
+		}
+		s.judgeLink()
+	}
+	if s.own != nil {
+		s.own.compressor.SetLinkLimited(false)
+	}
+	return nil
+}
+
+// trySend sends what there is, if that is little and needs no waiting. It reports whether nothing is left for the
+// sender's goroutine.
+func (s *sender) trySend() (all bool) {
+	if !s.mu.TryLock() {
+		return false
+	}
+	defer s.mu.Unlock()
+	if s.try == nil || len(s.parts) > 0 {
+		return false
+	}
+	s.fill()
+	if len(s.parts) > 0 {
+		if s.size > gatherSize || !s.last {
+			return false
+		}
+		s.joined = s.joined[:0]
+		s.eachPart(func(p []byte) error {
+			s.joined = append(s.joined, p...)
+			return nil
+		})
+		if ok, err := s.try.TryWrite(s.joined); !ok || err != nil {
+			return false // the goroutine runs into the error, too
+		}
+		s.clearParts()
+		s.idle()
+	}
+	return !s.own.open()
+}
+
+// poll takes the next frames off the machine, behind those that an emitter could not send.
 func (s *sender) poll() bool {
-	s.heads, s.parts = s.heads[:0], s.parts[:0]
 	if s.own != nil && s.own.open() {
 		s.own.flush()
 	}
@@ -154,13 +203,14 @@ func (s *sender) poll() bool {
 func (s *sender) fill() {
 	p := s.path
 	e := p.node.engine
-	s.size = 0
+	s.size, s.last = 0, false
 	e.do(func(m *protocol.Machine, now time.Duration) {
 		for s.size < sendTarget {
 			before := len(s.heads)
 			heads, batch := m.PollData(now, p.id, s.lane, s.heads)
 			s.heads = heads
 			if len(heads) == before {
+				s.last = true
 				break
 			}
 			pt := part{head: len(heads)}
@@ -177,18 +227,35 @@ func (s *sender) fill() {
 }
 
 func (s *sender) write(w *bufio.Writer) error {
+	err := s.eachPart(func(p []byte) error {
+		_, err := w.Write(p)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.clearParts()
+	return w.Flush()
+}
+
+// eachPart calls f with the bytes of each frame, in one piece or two.
+func (s *sender) eachPart(f func(p []byte) error) error {
 	from := 0
-	for i, pt := range s.parts {
-		if _, err := w.Write(s.heads[from:pt.head]); err != nil {
+	for _, pt := range s.parts {
+		if err := f(s.heads[from:pt.head]); err != nil {
 			return err
 		}
-		if _, err := w.Write(pt.batch); err != nil {
+		if err := f(pt.batch); err != nil {
 			return err
 		}
 		from = pt.head
-		s.parts[i].batch = nil
 	}
-	return w.Flush()
+	return nil
+}
+
+func (s *sender) clearParts() {
+	clear(s.parts)
+	s.heads, s.parts = s.heads[:0], s.parts[:0]
 }
 
 // judgeLink tells the lane's compressor whether it is the link that holds the

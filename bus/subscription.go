@@ -380,31 +380,28 @@ func (s *Subscription) match(b *codec.Batch) {
 // finish says that the current item is done.
 func (s *Subscription) finish(it *item) {
 	s.mu.Lock()
-	held := s.queue.finish(it)
+	done, held := s.queue.finish(it)
 	s.mu.Unlock()
 	if held {
-		if it.batch != nil {
-			it.batch.Release()
+		if done.batch != nil {
+			done.batch.Release()
 		}
-		s.node.engine.release(it.log, it.last)
+		s.node.engine.release(done.log, done.last)
 	}
 }
 
 // stopAt puts the current item back: an iteration ended inside it.
 func (s *Subscription) stopAt(it *item) {
 	s.mu.Lock()
-	held := s.closed
-	if !s.closed {
-		if s.queue.putBack(it) {
-			s.mu.Unlock()
-			s.wake.notify()
-			return
-		}
-		held = s.queue.finish(it)
+	if !s.closed && s.queue.putBack(it) {
+		s.mu.Unlock()
+		s.wake.notify()
+		return
 	}
+	done, held := s.queue.finish(it)
 	s.mu.Unlock()
-	if held && !it.released {
-		s.node.engine.release(it.log, it.last)
+	if held {
+		s.node.engine.release(done.log, done.last)
 	}
 }
 
@@ -422,7 +419,8 @@ func (s *Subscription) offer(log codec.LogID, b *codec.Batch) (held bool) {
 	if s.closed {
 		return false
 	}
-	held, dropped, released := s.queue.offer(s.node, &item{log: log, batch: b, last: b.Last(), until: n}, s.options)
+	it := s.queue.newItem(item{log: log, batch: b, last: b.Last(), until: n})
+	held, dropped, released := s.queue.offer(s.node, it, s.options)
 	s.dropped.Add(uint64(dropped))
 	for _, it := range released {
 		s.node.engine.m.Release(s.node.engine.now(), it.log, it.last)
@@ -448,7 +446,7 @@ func (s *Subscription) offerGap(log codec.LogID, gap *GapError) (held bool) {
 	if s.closed || s.handler != nil && s.options.gaps == nil {
 		return false
 	}
-	s.queue.push(&item{log: log, gap: gap, last: gap.To, unheld: gap.To == 0})
+	s.queue.push(s.queue.newItem(item{log: log, gap: gap, last: gap.To, unheld: gap.To == 0}))
 	return gap.To > 0
 }
 

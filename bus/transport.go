@@ -96,6 +96,13 @@ type Prioritizer interface {
 	SetPriority(urgency uint8)
 }
 
+// TryWriter is implemented by streams that can take a few bytes without waiting. A node that has nothing else to
+// send on a stream sends an event by it on the goroutine that emits, instead of waking another.
+type TryWriter interface {
+	// TryWrite is Write that never waits for the peer or the network: it writes all of p, or nothing.
+	TryWrite(p []byte) (ok bool, err error)
+}
+
 // RTTMeasurer is implemented by connections that measure the round-trip time to
 // the peer; [Node.Topology] shows it.
 type RTTMeasurer interface {

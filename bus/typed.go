@@ -35,7 +35,7 @@ func (t Topic[T]) Emit(ctx context.Context, n *Node, v T) error {
 		return err
 	}
 	*buf = payload
-	_, _, err = n.emit(ctx, draft{topic: t.name, encoding: t.codec.Encoding(), payload: payload}, t.name)
+	_, _, err = n.emit(ctx, &draft{topic: t.name, encoding: t.codec.Encoding(), payload: payload}, t.name)
 	return err
 }
 

@@ -2,6 +2,7 @@ package quictransport
 
 import (
 	"net"
+	"net/netip"
 
 	"github.com/quic-go/quic-go"
 
@@ -49,9 +50,10 @@ func (s *udpSocket) WriteTo(b []byte, addr net.Addr) (int, error) {
 	return n, err
 }
 
-// WriteMsgUDP is what quic-go sends with elsewhere.
+// WriteMsgUDP is what quic-go sends with elsewhere. Package net allocates nothing for an address of package netip.
 func (s *udpSocket) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (n, oobn int, err error) {
-	n, oobn, err = s.UDPConn.WriteMsgUDP(b, oob, addr)
+	to := addr.AddrPort()
+	n, oobn, err = s.UDPConn.WriteMsgUDPAddrPort(b, oob, netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
 	if err != nil && (isOutage(err) || isSourceGone(err, oob)) {
 		return len(b), len(oob), nil
 	}

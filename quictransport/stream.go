@@ -20,6 +20,7 @@ type Stream struct {
 var (
 	_ bus.Stream      = (*Stream)(nil)
 	_ bus.Prioritizer = (*Stream)(nil)
+	_ bus.TryWriter   = (*Stream)(nil)
 )
 
 // Read reads what has arrived, and waits for the first byte.
@@ -32,6 +33,16 @@ func (s *Stream) Read(p []byte) (int, error) {
 func (s *Stream) Write(p []byte) (int, error) {
 	n, err := s.quic.Write(p)
 	return n, s.conn.translate(err)
+}
+
+// TryWrite writes all of p if the peer's windows have room for it, and nothing otherwise. What the network has no room for yet
+// is copied.
+func (s *Stream) TryWrite(p []byte) (ok bool, err error) {
+	err = s.quic.TryWriteAll(p)
+	if err == quic.ErrWouldBlock {
+		return false, nil
+	}
+	return err == nil, s.conn.translate(err)
 }
 
 // CloseWrite ends our direction after the bytes written so far.

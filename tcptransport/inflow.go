@@ -20,7 +20,8 @@ const (
 	// limited by the scheduling of goroutines, which takes about as long.
 	nearestRTT = time.Millisecond
 
-	chunkSize = 16 << 10
+	// chunkSize is what a connection reads at a time: a full TLS record, and what was left of the one before.
+	chunkSize = 16<<10 + headerSize + maxSignal
 )
 
 // chunk is a piece of what has arrived and was not read.
@@ -31,6 +32,12 @@ type chunk struct {
 }
 
 var chunks = sync.Pool{New: func() any { return new(chunk) }}
+
+func newChunk() *chunk {
+	c := chunks.Get().(*chunk)
+	c.next, c.r, c.w = nil, 0, 0
+	return c
+}
 
 // budget is a number of bytes that several windows share.
 type budget struct{ left atomic.Int64 }
@@ -96,14 +103,7 @@ func (f *inflow) put(p []byte) {
 	f.unread += len(p)
 	for len(p) > 0 {
 		if f.tail == nil || f.tail.w == chunkSize {
-			c := chunks.Get().(*chunk)
-			c.next, c.r, c.w = nil, 0, 0
-			if f.tail == nil {
-				f.head = c
-			} else {
-				f.tail.next = c
-			}
-			f.tail = c
+			f.append(newChunk())
 		}
 		n := copy(f.tail.data[f.tail.w:], p)
 		f.tail.w += n
@@ -111,6 +111,30 @@ func (f *inflow) put(p []byte) {
 	}
 	f.mu.Unlock()
 	f.wake.notify()
+}
+
+// give is put of what c holds, which becomes the stream's.
+func (f *inflow) give(c *chunk) {
+	f.mu.Lock()
+	if f.over {
+		f.mu.Unlock()
+		chunks.Put(c)
+		return
+	}
+	f.unread += c.w - c.r
+	f.append(c)
+	f.mu.Unlock()
+	f.wake.notify()
+}
+
+// append appends a chunk to what is unread. mu is held.
+func (f *inflow) append(c *chunk) {
+	if f.tail == nil {
+		f.head = c
+	} else {
+		f.tail.next = c
+	}
+	f.tail = c
 }
 
 // finish takes note that no more comes. It reports whether nothing is left to read.

@@ -92,11 +92,20 @@ func (o *outflow) appendNext(b []byte, n int) []byte {
 	}
 	if n > 0 {
 		b = append(b, o.direct[:n]...)
-		if o.direct = o.direct[n:]; len(o.direct) == 0 {
-			o.wake.notify()
+		if o.direct = o.direct[n:]; len(o.direct) <= smallSize {
+			o.keepRest()
 		}
 	}
 	return b
+}
+
+// keepRest has a Write return that only a small rest is left of. What it writes next leaves together with that.
+func (o *outflow) keepRest() {
+	if len(o.direct) > 0 {
+		o.store(o.direct)
+		o.direct = o.direct[:0]
+	}
+	o.wake.notify()
 }
 
 func (o *outflow) discardSmall() {

@@ -8,12 +8,11 @@ import (
 	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
-// readSize is what a connection reads into: a full TLS record, and what was left of the one before.
-const readSize = 16<<10 + headerSize + maxSignal
-
 // reader parses what the peer sends. Only one goroutine uses it.
 type reader struct {
 	conn   *Conn
+	into   *chunk  // what the connection reads into
+	end    int     // of what has been read into it
 	stream *Stream // of the data frame that is being read; nil if it is of no interest
 	left   int     // how much of that frame is still to come
 }
@@ -21,18 +20,15 @@ type reader struct {
 // run reads until the connection breaks, or the peer does, or either is closed. It never waits
 // for the application: what arrives has its place within the windows.
 func (r *reader) run() error {
-	buf := make([]byte, readSize)
-	kept := 0
+	r.into = newChunk()
+	defer func() { chunks.Put(r.into) }()
 	for {
-		n, err := r.conn.socket.secure.Read(buf[kept:])
+		n, err := r.conn.socket.secure.Read(r.into.data[r.end:])
 		if n > 0 {
 			r.conn.heard()
-			b := buf[:kept+n]
-			rest, err := r.consume(b)
-			if err != nil {
+			if err := r.consume(n); err != nil {
 				return err
 			}
-			kept = copy(buf, b[len(b)-rest:])
 		}
 		if err != nil {
 			return err
@@ -40,14 +36,22 @@ func (r *reader) run() error {
 	}
 }
 
-// consume handles all of b but an unfinished frame at its end, and returns how long that is:
-// less than headerSize + maxSignal.
-func (r *reader) consume(b []byte) (rest int, err error) {
+// consume handles what was read, n bytes of it just now, and keeps an unfinished frame at its end: less than
+// headerSize + maxSignal.
+func (r *reader) consume(n int) error {
+	r.end += n
+	rest, err := r.parse(r.into.data[:r.end])
+	r.end = copy(r.into.data[:], rest)
+	return err
+}
+
+// parse handles the frames that b begins with, and returns what is left of it. It ends where r.into ends.
+func (r *reader) parse(b []byte) (rest []byte, err error) {
 	for len(b) > 0 {
 		if r.left > 0 {
 			n := min(r.left, len(b))
 			if r.stream != nil {
-				r.stream.in.put(b[:n])
+				r.deliver(b, n)
 			}
 			r.left -= n
 			b = b[n:]
@@ -58,11 +62,11 @@ func (r *reader) consume(b []byte) (rest int, err error) {
 		}
 		h, err := parseHeader(b)
 		if err != nil {
-			return 0, violation(err.Error())
+			return nil, violation(err.Error())
 		}
 		if h.kind == kindData {
 			if err := r.beginData(h); err != nil {
-				return 0, err
+				return nil, err
 			}
 			b = b[headerSize:]
 			continue
@@ -72,11 +76,23 @@ func (r *reader) consume(b []byte) (rest int, err error) {
 			break
 		}
 		if err := r.handle(h, b[headerSize:end]); err != nil {
-			return 0, err
+			return nil, err
 		}
 		b = b[end:]
 	}
-	return len(b), nil
+	return b, nil
+}
+
+// deliver puts the first n bytes of b into the stream. Where they are most of a chunk and the last of what was read,
+// the stream gets the chunk itself.
+func (r *reader) deliver(b []byte, n int) {
+	if n < len(b) || n < chunkSize/2 {
+		r.stream.in.put(b[:n])
+		return
+	}
+	r.into.r, r.into.w = r.end-n, r.end
+	r.stream.in.give(r.into)
+	r.into, r.end = newChunk(), 0
 }
 
 func (r *reader) beginData(h header) error {

@@ -96,8 +96,8 @@ func TestPriorityOfWaiting(t *testing.T) {
 			sent += h.length
 		}
 	}
-	if sent != firstWindow || len(late.out.direct) != 1 {
-		t.Errorf("%d bytes were sent, and %d wait, with a window of %d", sent, len(late.out.direct), firstWindow)
+	if sent != firstWindow || late.out.pending() != 1 {
+		t.Errorf("%d bytes were sent, and %d wait, with a window of %d", sent, late.out.pending(), firstWindow)
 	}
 	if err := f.receive(appendNumber(nil, kindWindow, late.id, 10)); err != nil {
 		t.Fatal(err)
@@ -126,5 +126,22 @@ func TestSmallWritesLeaveTogether(t *testing.T) {
 	}
 	if _, err := s.Write([]byte("x")); err == nil {
 		t.Error("written after CloseWrite")
+	}
+}
+
+// TestTheRestLeavesWithWhatFollows holds that a large Write returns when a small rest is left, and that this waits for
+// no run of its own.
+func TestTheRestLeavesWithWhatFollows(t *testing.T) {
+	f := newFrames(t)
+	s := f.openWith(t, defaultUrgency, 4*maxData+100)
+	if got := streams(f.run(t)); len(got) != 4 || len(s.out.direct) > 0 {
+		t.Fatalf("%d frames, and %d bytes that Write waits for", len(got), len(s.out.direct))
+	}
+	s.out.direct = nil // as Write has it when it returns
+	if n, err := s.Write(make([]byte, 64)); n != 64 || err != nil {
+		t.Fatal(n, err)
+	}
+	if run := f.run(t); len(run) != 1 || run[0].length != 164 {
+		t.Errorf("%+v", run)
 	}
 }

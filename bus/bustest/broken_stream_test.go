@@ -169,6 +169,28 @@ var brokenStreams = []breakage{
 			}
 		}
 	}},
+	{"TryWrite", "it waits", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.tryWrite = func(p []byte) (bool, error) {
+				_, err := s.Stream.Write(p)
+				return err == nil, err
+			}
+		}
+	}},
+	{"TryWrite", "it writes some of what it does not take", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.tryWrite = func(p []byte) (bool, error) {
+				ok, err := s.Stream.(bus.TryWriter).TryWrite(p)
+				if !ok && err == nil {
+					s.Stream.(bus.TryWriter).TryWrite(p[:1])
+				}
+				return ok, err
+			}
+		}
+	}},
+	{"TryWrite", "it takes nothing", func(f *faulty) {
+		f.stream = func(s *faultyStream) { s.tryWrite = func([]byte) (bool, error) { return false, nil } }
+	}},
 	{"BlockedStreamHoldsUpNoOther", "the streams of a connection take turns", func(f *faulty) {
 		f.conn = func(c *faultyConn) { c.lock = make(chan struct{}, 1) }
 		f.stream = func(s *faultyStream) {

@@ -260,6 +260,7 @@ type faultyStream struct {
 	conn *faultyConn
 
 	read, write                 func(p []byte) (int, error)
+	tryWrite                    func(p []byte) (bool, error)
 	closeWrite                  func() error
 	reset                       func(code bus.CloseCode)
 	readDeadline, writeDeadline func(t time.Time) error
@@ -277,6 +278,13 @@ func (s *faultyStream) Write(p []byte) (int, error) {
 		return s.write(p)
 	}
 	return s.Stream.Write(p)
+}
+
+func (s *faultyStream) TryWrite(p []byte) (bool, error) {
+	if s.tryWrite != nil {
+		return s.tryWrite(p)
+	}
+	return s.Stream.(bus.TryWriter).TryWrite(p)
 }
 
 func (s *faultyStream) CloseWrite() error {

@@ -25,7 +25,10 @@ type stream struct {
 	announced, over, closed bool
 }
 
-var _ bus.Stream = (*stream)(nil)
+var (
+	_ bus.Stream    = (*stream)(nil)
+	_ bus.TryWriter = (*stream)(nil)
+)
 
 // pipe is one direction of a stream. Nothing moves the bytes in it: each piece has its time of arrival, before
 // which the reader does not see it.
@@ -134,7 +137,7 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		case err != nil:
 			return n, err
 		case s.closed:
-			return n, fmt.Errorf("bustest: write after CloseWrite: %w", net.ErrClosed)
+			return n, errWriteClosed
 		case expired(s.writeUntil, now):
 			return n, os.ErrDeadlineExceeded
 		case n == len(p):
@@ -149,6 +152,27 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		s.conn.sleep(sooner(next, s.writeUntil), &s.changed, changed, nil)
 	}
 }
+
+// TryWrite takes one piece at most.
+func (s *stream) TryWrite(p []byte) (ok bool, err error) {
+	w := s.conn.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if _, err := s.failed(now); err != nil {
+		return false, err
+	}
+	if s.closed {
+		return false, errWriteClosed
+	}
+	if len(p) > pieceBytes || len(p) > streamBytes-s.out.size {
+		return false, nil
+	}
+	s.send(p, now)
+	return true, nil
+}
+
+var errWriteClosed = fmt.Errorf("bustest: write after CloseWrite: %w", net.ErrClosed)
 
 // send puts bytes, or the end, on their way. The lock is held.
 func (s *stream) send(p []byte, now time.Time) {

@@ -51,6 +51,7 @@ type Factory struct {
 //     a connection after CloseWithCode.
 //   - What a reset stream took of a shared bound is given back.
 //   - Write keeps nothing of its argument, and its count is exact when it fails with a deadline.
+//   - Where there is a [bus.TryWriter], it takes a kilobyte on a stream that has nothing else to send.
 //   - When CloseWithCode returns, the connection's Context is done. A reason may arrive cut, not changed.
 //   - The first close of a connection is the one that counts, on each side.
 //   - A peer that is frozen holds up nothing of this side: deadlines, contexts, CloseWithCode and Transport.Close work as ever.
@@ -92,6 +93,7 @@ var rules = []rule{
 	{"DeadlinesMove", deadlinesMove},
 	{"WriteKeepsNothing", writeKeepsNothing},
 	{"BackPressure", backPressure},
+	{"TryWrite", tryWrite},
 	{"BlockedStreamHoldsUpNoOther", blockedStreamHoldsUpNoOther},
 	{"Bulk", bulk},
 
