@@ -100,8 +100,8 @@ func TestOverflowBlockByBytes(t *testing.T) {
 // misses what it holds up, alone: another subscription beside it gets everything.
 func TestBlockTimeoutCutsOffOnlyTheLaggard(t *testing.T) {
 	w := newNetwork(t)
-	emitter := w.node("emitter", func(c *bus.Config) { c.BufferMax, c.BlockTimeout, c.Compression = 100, 100*time.Millisecond, codec.Off })
-	receiver := w.node("receiver", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 50*time.Millisecond })
+	emitter := w.node("emitter", func(c *bus.Config) { c.BufferMax, c.BlockTimeout, c.Compression = 100, 2*time.Second, codec.Off })
+	receiver := w.node("receiver", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 400*time.Millisecond })
 	g := newGate(t)
 	gaps := make(chan *bus.GapError, 100)
 	stuck, err := receiver.On("x", g.handle, bus.OnGap(func(_ context.Context, gap *bus.GapError) { gaps <- gap }))

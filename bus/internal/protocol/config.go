@@ -73,6 +73,7 @@ const (
 	maxAliases    = 1 << 18                // of logs on a stream: twice the most that MaxOrigins may be
 	maxPings      = 64                     // waiting on a path
 	recordGrace   = 5 * time.Second
+	greetingTime  = time.Second          // within which the records of a greeting come into reach
 	orphanGrace   = 30 * time.Second     // for those behind a restarted relay to come back
 	selfPace      = 5 * time.Millisecond // our own record is renewed no oftener
 	epochSlack    = 1 << 62

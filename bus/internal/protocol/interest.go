@@ -137,15 +137,18 @@ func (m *Machine) isPeer(id uuid.UUID) bool {
 }
 
 // reprieve notes which of the nodes that were out of reach no longer are. Those behind us may
-// have dropped their records already.
+// have dropped their records already, unless it was for a moment: in a greeting they come before the
+// link that they are behind.
 func (m *Machine) reprieve() {
 	if m.lost == 0 {
 		return
 	}
 	for _, r := range m.recordList {
 		if r.lostAt > 0 && m.isReachable(r.version.node) {
+			if m.now-r.lostAt >= greetingTime {
+				m.forward(r, nil)
+			}
 			m.missing(r, 0)
-			m.forward(r, nil)
 		}
 	}
 }

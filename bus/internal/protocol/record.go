@@ -298,6 +298,9 @@ func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
 		m.flood(now, rec, p.peer)
 		m.interestChanged(now)
 		m.introduceLogs(id)
+		if !m.isReachable(id) {
+			m.missing(rec, now)
+		}
 	case old.version == rec.version && !m.isReachable(id):
 		// Out of reach until now: those behind us may have dropped it, and who it
 		// is behind follows. It goes around a ring only once.
