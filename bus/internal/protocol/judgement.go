@@ -169,7 +169,8 @@ func (c *cursor) freed(pos uint64) {
 	c.next = pos
 }
 
-// judgedAt is when the first of the positions after prev, up to a position, was judged.
+// judgedAt is when the first of the positions after prev, up to a position, was judged: never, if that is not
+// known of one that the peer may lack.
 func (c *cursor) judgedAt(upto uint64) uint64 {
 	known, from := uint64(math.MaxUint64), uint64(0)
 	for _, j := range c.skips {
@@ -177,6 +178,9 @@ func (c *cursor) judgedAt(upto uint64) uint64 {
 			known = min(known, j.known)
 		}
 		from = j.upto
+	}
+	if max(from, c.prev, c.cleared, c.others) < upto {
+		return 0
 	}
 	return known
 }
