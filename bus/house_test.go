@@ -157,8 +157,10 @@ func TestHouseImportDirection(t *testing.T) {
 		{"bench/host", ""},
 		{"bench/netem", ""},
 		{"bench/losstest", ""},
+		{"bench/report", "bench/host bench/stats"},
 		{"bench/contender", "bus certs codec quictransport tcptransport bench/host"},
 		{"bench/child", "certs codec bench/contender bench/host bench/pace bench/stats"},
+		{"bench/wan", "bench/contender bench/suite"},
 		{"bench", "*"},
 		{"cmd", "*"},
 	}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/verbose-bus/verbose/bench/host"
+	"github.com/verbose-bus/verbose/bench/stats"
+)
+
+// schema is the version of both formats that is understood.
+const schema = 1
+
+// document is one file of results: of speed, with rows, or of behaviour, with a plan. README.md of bench and of bench/peers have
+// the formats; what is not drawn is not read.
+type document struct {
+	Schema      int              `json:"schema"`
+	Began       time.Time        `json:"began"`
+	Interrupted bool             `json:"interrupted"`
+	Environment host.Environment `json:"environment"`
+
+	Settings map[string]any `json:"settings"`
+	Rows     []row          `json:"rows"`
+
+	Plan    map[string]any `json:"plan"`
+	Results []result       `json:"results"`
+}
+
+// row is one contestant in one cell.
+type row struct {
+	Cell        cell     `json:"cell"`
+	Name        string   `json:"name"`
+	OfferedRate float64  `json:"offered_rate"`
+	Samples     []sample `json:"passes"`
+	Errors      []string `json:"errors"`
+
+	Rate   stats.Range                       `json:"rate"`
+	Wire   wire                              `json:"wire"`
+	Ratios map[string]map[string]stats.Range `json:"ratios"` // by baseline and metric
+}
+
+type wire struct {
+	PacketsPerEvent float64 `json:"packets_per_event"`
+	BytesPerEvent   float64 `json:"bytes_per_event"`
+}
+
+// cell is one place of the matrix.
+type cell struct {
+	Pattern       string `json:"pattern"`
+	Size          string `json:"size"`
+	Payload       string `json:"payload"`
+	Pinned        bool   `json:"pinned"`
+	Load          int    `json:"load_percent"`
+	LoadOf        string `json:"load_of"`
+	Fan           int    `json:"fan"`
+	Relays        int    `json:"relays"`
+	Subscriptions int    `json:"subscriptions"`
+}
+
+// String is the cell in words.
+func (c cell) String() string {
+	words := []string{c.Pattern}
+	if c.LoadOf != "" {
+		words = append(words, fmt.Sprintf("at %d %% of %s", c.Load, c.LoadOf))
+	}
+	if c.Relays > 0 {
+		words = append(words, fmt.Sprintf("of %d relays", c.Relays))
+	}
+	if n := c.Fan + c.Subscriptions; n > 0 { // no pattern has both
+		words = append(words, fmt.Sprint(n))
+	}
+	cpu := "free"
+	if c.Pinned {
+		cpu = "pinned"
+	}
+	return strings.Join(append(words, c.Size, c.Payload, cpu), " ")
+}
+
+// ofLatency reports whether it is times that the cell is about, and not rates.
+func (c cell) ofLatency() bool { return c.Pattern == "ping-pong" || c.Pattern == "open-loop" }
+
+// sample is one pass.
+type sample struct {
+	Rate        float64        `json:"rate"`
+	Offered     float64        `json:"offered"`
+	CPUPerEvent float64        `json:"cpu_us_per_event"`
+	Latency     *stats.Latency `json:"latency_ns"`
+	Histogram   string         `json:"histogram"`
+}
+
+// median is the middle of a metric of all passes.
+func (r row) median(of func(sample) float64) float64 {
+	values := make([]float64, len(r.Samples))
+	for i, s := range r.Samples {
+		values[i] = of(s)
+	}
+	return stats.RangeOf(values).Median
+}
+
+// arrived is the part of what was sent one way that arrived in the same time; of other patterns, zero.
+func (r row) arrived() float64 {
+	if r.Cell.Pattern != "one-way" {
+		return 0
+	}
+	return r.median(func(s sample) float64 {
+		if s.Offered == 0 {
+			return 0
+		}
+		return s.Rate / s.Offered
+	})
+}
+
+// result is what became of the events of one system in one situation.
+type result struct {
+	Situation string  `json:"situation"`
+	System    string  `json:"system"`
+	Omitted   string  `json:"omitted"`
+	Sent      uint64  `json:"sent"`
+	Lost      uint64  `json:"lost"`
+	Repeated  uint64  `json:"repeated"`
+	Reordered uint64  `json:"reordered"`
+	Failed    int     `json:"failed"`
+	Opened    int     `json:"opened"`
+	Waited    float64 `json:"waited_s"`
+	Sender    told    `json:"sender"`
+	Receiver  told    `json:"receiver"`
+	Error     string  `json:"error"`
+}
+
+type told struct {
+	Notices int    `json:"notices"`
+	Lost    uint64 `json:"lost"`
+}
+
+// untold is how many events are lost of which neither side was told the number.
+func (r result) untold() uint64 {
+	told := max(r.Sender.Lost, r.Receiver.Lost)
+	return r.Lost - min(told, r.Lost)
+}
+
+func parse(text []byte) (document, error) {
+	var d document
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber() // settings are shown as they are
+	if err := decoder.Decode(&d); err != nil {
+		return d, err
+	}
+	switch {
+	case d.Schema != schema:
+		return d, fmt.Errorf("schema %d: only %d is understood", d.Schema, schema)
+	case d.Settings == nil && d.Plan == nil:
+		return d, errors.New("neither settings nor a plan: these are not results of a benchmark")
+	}
+	return d, nil
+}
+
+// cells are the rows by their cells, which are together already.
+func (d document) cells() [][]row {
+	var cells [][]row
+	for i, r := range d.Rows {
+		if i == 0 || r.Cell != d.Rows[i-1].Cell {
+			cells = append(cells, nil)
+		}
+		cells[len(cells)-1] = append(cells[len(cells)-1], r)
+	}
+	return cells
+}
+
+// fact is a line about where figures come from.
+type fact struct{ Name, Value string }
+
+// facts are settings by name, those within others too. Durations are made readable.
+func facts(settings map[string]any) []fact {
+	var all []fact
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		switch value := settings[name].(type) {
+		case map[string]any:
+			all = append(all, facts(value)...)
+		case []any:
+			texts := make([]string, len(value))
+			for i, v := range value {
+				texts[i] = fmt.Sprint(v)
+			}
+			all = append(all, fact{name, strings.Join(texts, ", ")})
+		case json.Number:
+			if short, ok := strings.CutSuffix(name, "_ns"); ok {
+				ns, _ := value.Int64()
+				all = append(all, fact{short, time.Duration(ns).String()})
+				continue
+			}
+			all = append(all, fact{name, value.String()})
+		default:
+			all = append(all, fact{name, fmt.Sprint(value)})
+		}
+	}
+	return all
+}
+
+// machine are the lines of an environment but for its modules. What is not known is left out.
+func machine(e host.Environment) []fact {
+	all := []fact{
+		{"machine", fmt.Sprintf("%s, %d cores, %s/%s", e.CPU, e.Cores, e.OS, e.Arch)},
+		{"host", e.Host}, {"kernel", e.Kernel}, {"Go", e.Go}, {"revision", e.Revision},
+		{"TCP congestion control", e.Congestion}, {"load average at the start", e.Load},
+	}
+	return slices.DeleteFunc(all, func(f fact) bool { return f.Value == "" })
+}
+
+// modules are the versions of an environment, by path.
+func modules(e host.Environment) []fact {
+	var all []fact
+	for _, path := range slices.Sorted(maps.Keys(e.Modules)) {
+		all = append(all, fact{path, e.Modules[path]})
+	}
+	return all
+}
