@@ -283,3 +283,25 @@ func TestHelloAndRecordRoundTrip(t *testing.T) {
 		t.Error("a pattern that is none was taken")
 	}
 }
+
+// A batch that fills the reserve by itself must not keep its log from getting more credit: on a long link
+// that would be one batch a round trip.
+func TestCreditGrowsWithBatchesAsLargeAsTheReserve(t *testing.T) {
+	h := newHostile()
+	h.m.cfg.MaxBatch, h.m.pool, h.eager = 1<<20, 1<<20, true
+	h.greet()
+	h.m.PathClosed(h.now, h.honest, CodeNormal, "")
+	h.m.forgetPeer(h.now, h.m.peers[simID(2)])
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+	for i := range uint64(4) {
+		b := sealed(h.log(1), i+1, 1, reserveWindow, "a.x")
+		h.mustData(frameBatch, append(uvarints(0, i, 0), b.Bytes()...))
+		h.m.PollControl(h.now, h.path, nil)
+		h.now += time.Second
+		h.m.Tick(h.now)
+		h.drain()
+	}
+	if l := h.m.logs[h.log(1)]; l.grant == 0 {
+		t.Errorf("the log has %d bytes of credit beyond the reserve, after %d bytes", l.grant, l.received)
+	}
+}

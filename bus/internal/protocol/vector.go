@@ -186,7 +186,7 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 func (m *Machine) credit(now time.Duration, l *log, size int64) {
 	l.received += size
 	most := reserveWindow + l.grant
-	if l.edge-l.received < most/2 && l.liveBytes < most && l.grant < maxWindow {
+	if l.edge-l.received < most/2 && l.liveBytes-size < most && l.grant < maxWindow { // what has just come is not stuck
 		more := min(most, maxWindow-l.grant, m.pool)
 		l.grant += more
 		m.pool -= more
