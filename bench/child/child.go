@@ -39,7 +39,7 @@ type process struct {
 	measuring atomic.Bool
 	latency   *stats.Recorder
 	late      *stats.Recorder
-	counted   uint64       // events before the measurement
+	counted   uint64       // events before what awaitEvent waits for
 	pinging   sync.Mutex   // the second ping may be due before the first has returned from sending
 	pinged    atomic.Int64 // when the event on its way was sent, in ns since began
 	profile   profile
@@ -158,6 +158,9 @@ func (p *process) obey(order Order, report *Report) (err error) {
 		p.measuring.Store(true)
 		p.snapshot(report)
 		p.counted = p.events()
+	case Next:
+		p.counted = p.events()
+		err = p.awaitEvent()
 	case End:
 		if err = p.awaitEvent(); err != nil {
 			return err
@@ -179,7 +182,7 @@ func (p *process) obey(order Order, report *Report) (err error) {
 	return err
 }
 
-// awaitEvent waits for an event more than there were before the measurement, where events count.
+// awaitEvent waits for an event more than were counted, where events count.
 func (p *process) awaitEvent() error {
 	timeout := time.After(flowTimeout)
 	ticker := time.NewTicker(time.Millisecond)

@@ -5,6 +5,7 @@
 //	       ── "go" ──▶            waits for its listeners, and begins to send if it is a source
 //	       ── "flow" ──▶          waits for the first event, if its events are counted
 //	       ── "begin" ──▶         the measurement begins: histograms are emptied, profiles begin
+//	       ── "next" ──▶          waits for an event that comes from now on, as "flow" does
 //	       ── "end" ──▶           it ends, once an event was counted: the answer has the histograms
 //	       ── "stop" ──▶          closes and ends; so does the end of its input
 //

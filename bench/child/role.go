@@ -14,8 +14,8 @@ import (
 func (p *process) config(i int, ca *certs.CA) contender.Config {
 	s := p.spec
 	c := contender.Config{
-		Kind: s.Kind, CA: ca, Subscriptions: 1, Unheard: s.Unheard, Relay: s.Role == Relay,
-		Compression: s.Compression, Congestion: s.Congestion, Count: s.Count, Sharing: s.Ends,
+		Kind: s.Kind, CA: ca, Address: s.Address, Subscriptions: 1, Unheard: s.Unheard, Relay: s.Role == Relay,
+		Compression: s.Compression, Lanes: s.Lanes, Congestion: s.Congestion, Count: s.Count, Sharing: s.Ends,
 	}
 	count := &p.counters[i]
 	switch s.Role {

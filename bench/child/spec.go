@@ -38,6 +38,7 @@ type Spec struct {
 	Ends int            `json:"ends"` // how many of its kind are in this process
 
 	Listen  bool   `json:"listen,omitempty"`  // each end listens
+	Address string `json:"address,omitempty"` // at this one; "" for loopback
 	Dial    string `json:"dial,omitempty"`    // what each end dials
 	Dialled int    `json:"dialled,omitempty"` // how many ends dial each one here
 
@@ -48,6 +49,7 @@ type Spec struct {
 	Unheard       bool       `json:"unheard,omitempty"` // sinks listen for nothing
 	Subscriptions int        `json:"subscriptions"`
 	Compression   codec.Mode `json:"compression"`
+	Lanes         int        `json:"lanes,omitempty"`
 	Congestion    string     `json:"congestion,omitempty"`
 	Count         bool       `json:"count,omitempty"` // count packets, also where that changes the socket
 	CA            string     `json:"ca"`              // the directory of the CA
@@ -62,6 +64,7 @@ const (
 	Go    Order = "go"
 	Flow  Order = "flow"
 	Begin Order = "begin"
+	Next  Order = "next"
 	End   Order = "end"
 	Stop  Order = "stop"
 )

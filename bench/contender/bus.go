@@ -27,6 +27,7 @@ type busEnd struct {
 	sockets sockets
 	sub     *bus.Subscription // nil: listens for nothing
 	link    *bus.Link         // nil: was dialled
+	sent    int               // messages, where there are several lanes
 	hearing sync.WaitGroup    // who tells what the node says
 }
 
@@ -47,7 +48,7 @@ func newBusEnd(c Config) (*busEnd, error) {
 		transport = tcptransport.New(tcptransport.Config{Identity: id, Dial: e.sockets.dial, Listen: e.sockets.listen})
 	}
 	e.scheme = transport.Scheme() + "://"
-	config := bus.Config{Transports: []bus.Transport{transport}, Compression: c.Compression}
+	config := bus.Config{Transports: []bus.Transport{transport}, Compression: c.Compression, Lanes: c.Lanes}
 	if c.Sharing > 1 {
 		config.BufferMax, config.BufferBytes = max(bufferMax/c.Sharing, 64), bufferBytes/int64(c.Sharing)
 	}
@@ -80,7 +81,7 @@ func (e *busEnd) subscribe() (err error) {
 }
 
 func (e *busEnd) Listen(ctx context.Context) (string, error) {
-	addr, err := e.node.Listen(ctx, e.scheme+"127.0.0.1:0")
+	addr, err := e.node.Listen(ctx, e.scheme+e.config.local())
 	if err != nil {
 		return "", err
 	}
@@ -109,8 +110,21 @@ func (e *busEnd) Ready(ctx context.Context, _ int) error {
 }
 
 func (e *busEnd) Send(payload []byte) error {
-	return e.node.EmitBytes(context.Background(), e.config.Topic, payload)
+	if e.config.Lanes < 2 {
+		return e.node.EmitBytes(context.Background(), e.config.Topic, payload)
+	}
+	e.sent++
+	_, err := e.node.EmitMessage(context.Background(), bus.Message{Topic: e.config.Topic, Key: keys[e.sent%len(keys)], Payload: payload})
+	return err
 }
+
+// keys are so many that every lane has about as many as any other.
+var keys = func() (list [1024]string) {
+	for i := range list {
+		list[i] = strconv.Itoa(i)
+	}
+	return list
+}()
 
 // Flush does nothing: the bus sends by itself.
 func (e *busEnd) Flush() error { return nil }

@@ -31,7 +31,7 @@ type Maker func(Config) (End, error)
 
 // End is one end of a conversation. Listen and Dial come first, then Ready; Send and Flush belong to one goroutine.
 type End interface {
-	// Listen accepts connections on loopback and returns the address.
+	// Listen accepts connections at Config.Address and returns where.
 	Listen(ctx context.Context) (addr string, err error)
 	// Dial connects, and returns when what the other end sends from now on arrives.
 	Dial(ctx context.Context, addr string) error
@@ -68,6 +68,8 @@ const (
 type Config struct {
 	Kind Kind
 	CA   *certs.CA // issues an identity for the end
+	// Address is the IPv4 address to listen at. Default 127.0.0.1.
+	Address string
 
 	// Topic is what Send emits, "" for an end that does not.
 	Topic string
@@ -85,6 +87,8 @@ type Config struct {
 	Relay bool
 
 	Compression codec.Mode
+	// Lanes is bus.Config.Lanes. Where there are several, Send spreads messages over them, and those of one lane keep their order.
+	Lanes int
 	// Sharing is how many ends of this process share the memory that one node has by default for what it sent. At least 1.
 	Sharing    int
 	Congestion string // of TCP; "" is the system's
@@ -98,6 +102,14 @@ type Notice struct {
 	Text string
 	// Lost is how many events it says are lost, 0 if it gives no number.
 	Lost uint64
+}
+
+// local is the address to listen at, with any free port.
+func (c Config) local() string {
+	if c.Address == "" {
+		return "127.0.0.1:0"
+	}
+	return c.Address + ":0"
 }
 
 func (c Config) tell(n Notice) {

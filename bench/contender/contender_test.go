@@ -3,6 +3,7 @@ package contender
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -143,5 +144,34 @@ func TestReadyCountsDiallers(t *testing.T) {
 				expect(t, ctx, got, []byte("all of you"))
 			}
 		})
+	}
+}
+
+// TestLanesOfTheBus has one end listen at an address, and another spread messages over lanes, each of which is a log.
+func TestLanesOfTheBus(t *testing.T) {
+	ca, err := certs.NewCA("bench")
+	must(t, err)
+	const lanes, messages = 4, 200
+	ctx, got := limit(t), make(chan []byte, messages)
+	config := Config{Kind: BusQUIC, CA: ca, Compression: codec.Off, Subscriptions: 1}
+	to, by := config, config
+	to.Address, to.Pattern, to.Receive = "127.0.0.2", There, func(p []byte) { got <- bytes.Clone(p) }
+	by.Lanes, by.Topic = lanes, There
+	sink, source := newEnd(t, to), newEnd(t, by)
+	addr, err := sink.Listen(ctx)
+	must(t, err)
+	if !strings.HasPrefix(addr, "127.0.0.2:") {
+		t.Errorf("it listens at %s", addr)
+	}
+	must(t, source.Dial(ctx, addr))
+	must(t, source.Ready(ctx, 0))
+	for range messages {
+		must(t, source.Send([]byte("hello")))
+	}
+	for range messages {
+		expect(t, ctx, got, []byte("hello"))
+	}
+	if logs := sink.(*busEnd).node.Stats().Logs; logs < lanes {
+		t.Errorf("%d logs of %d lanes", logs, lanes)
 	}
 }

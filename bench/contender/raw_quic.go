@@ -12,6 +12,7 @@ import (
 
 // quicNetwork is quic-go with its defaults, and one stream on each connection.
 type quicNetwork struct {
+	local    string
 	identity *certs.Identity
 	listener *quic.Listener
 
@@ -28,7 +29,7 @@ type quicStream struct {
 func (s quicStream) Close() error { return s.conn.CloseWithError(0, "") }
 
 func (q *quicNetwork) Listen(context.Context) (addr string, err error) {
-	if q.listener, err = quic.ListenAddr("127.0.0.1:0", q.identity.ServerTLS(alpn), nil); err != nil {
+	if q.listener, err = quic.ListenAddr(q.local, q.identity.ServerTLS(alpn), nil); err != nil {
 		return "", err
 	}
 	return q.listener.Addr().String(), nil

@@ -15,7 +15,7 @@ const alpn = "verbose-bench"
 
 // newNetwork makes the network of a baseline.
 func newNetwork(c Config) (Network, error) {
-	tcp := &tcpNetwork{sockets: sockets{congestion: c.Congestion}}
+	tcp := &tcpNetwork{local: c.local(), sockets: sockets{congestion: c.Congestion}}
 	if c.Kind == RawTCP {
 		return tcp, nil
 	}
@@ -27,18 +27,19 @@ func newNetwork(c Config) (Network, error) {
 		tcp.identity = id
 		return tcp, nil
 	}
-	return &quicNetwork{identity: id}, nil
+	return &quicNetwork{local: c.local(), identity: id}, nil
 }
 
 // tcpNetwork is TCP, with TLS 1.3 on it where there is an identity.
 type tcpNetwork struct {
+	local    string
 	identity *certs.Identity
 	sockets  sockets
 	listener net.Listener
 }
 
 func (t *tcpNetwork) Listen(ctx context.Context) (addr string, err error) {
-	if t.listener, err = t.sockets.listen(ctx, "127.0.0.1:0"); err != nil {
+	if t.listener, err = t.sockets.listen(ctx, t.local); err != nil {
 		return "", err
 	}
 	return t.listener.Addr().String(), nil

@@ -83,18 +83,19 @@ func (w *wire) run() {
 	}
 }
 
-// hasten has the kernel wake the thread on time, and before others, as far as it may. It returns how to undo that.
+// hasten has the kernel wake the thread on time, and before others, as far as it may: a nice value would count only among the threads
+// of one session. It returns how to undo that.
 func hasten() (undo func()) {
-	thread := unix.Gettid()
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	nice, err := unix.Getpriority(unix.PRIO_PROCESS, thread)
+	usual, err := unix.SchedGetAttr(0, 0)
 	if err == nil {
-		unix.Setpriority(unix.PRIO_PROCESS, thread, -20)
+		// Priority 2 is before programs that were started by chrt --rr 1.
+		unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 2, Flags: unix.SCHED_FLAG_RESET_ON_FORK}, 0)
 	}
 	return func() {
 		unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // the default
 		if err == nil {
-			unix.Setpriority(unix.PRIO_PROCESS, thread, 20-nice) // Linux returns 20 minus the value (getpriority(2))
+			unix.SchedSetAttr(0, usual, 0)
 		}
 	}
 }

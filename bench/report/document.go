@@ -61,6 +61,18 @@ type cell struct {
 	Fan           int    `json:"fan"`
 	Relays        int    `json:"relays"`
 	Subscriptions int    `json:"subscriptions"`
+
+	Link   link          `json:"link"` // none: one machine, without an emulated link
+	Rate   int           `json:"rate"`
+	Outage time.Duration `json:"outage_ns"`
+}
+
+// link is what the emulator made of a link, each way.
+type link struct {
+	RTT       time.Duration `json:"rtt_ns"`
+	Loss      float64       `json:"loss_percent"`
+	Bandwidth int           `json:"mbit_per_s"`
+	Queue     string        `json:"queue"`
 }
 
 // String is the cell in words.
@@ -75,6 +87,16 @@ func (c cell) String() string {
 	if n := c.Fan + c.Subscriptions; n > 0 { // no pattern has both
 		words = append(words, fmt.Sprint(n))
 	}
+	if c.Link != (link{}) {
+		if c.Outage > 0 {
+			words = append(words, "of "+c.Outage.String())
+		}
+		if c.Rate > 0 {
+			words = append(words, fmt.Sprintf("at %d/s", c.Rate))
+		}
+		return fmt.Sprintf("%s %s: RTT %v, loss %v %%, %d Mbit/s, queue %s",
+			strings.Join(words, " "), c.Size, c.Link.RTT, c.Link.Loss, c.Link.Bandwidth, c.Link.Queue)
+	}
 	cpu := "free"
 	if c.Pinned {
 		cpu = "pinned"
@@ -83,7 +105,7 @@ func (c cell) String() string {
 }
 
 // ofLatency reports whether it is times that the cell is about, and not rates.
-func (c cell) ofLatency() bool { return c.Pattern == "ping-pong" || c.Pattern == "open-loop" }
+func (c cell) ofLatency() bool { return c.Pattern == "ping-pong" || c.Pattern == "open-loop" || c.Pattern == "outage" }
 
 // sample is one pass.
 type sample struct {

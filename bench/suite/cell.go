@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/verbose-bus/verbose/bench/child"
 	"github.com/verbose-bus/verbose/bench/contender"
@@ -20,6 +21,7 @@ const (
 	chain         = "chain"         // one source to one sink through relays, to saturation
 	unheard       = "unheard"       // one-way, with nobody listening
 	subscriptions = "subscriptions" // one-way, to a sink with many subscriptions
+	outage        = "outage"        // one source to one sink at a rate, over a link that is cut for a while
 )
 
 // The payloads.
@@ -42,6 +44,10 @@ type cell struct {
 	Fan           int    `json:"fan,omitempty"`
 	Relays        int    `json:"relays,omitempty"`
 	Subscriptions int    `json:"subscriptions,omitempty"`
+
+	Link   link          `json:"link,omitzero"`
+	Rate   int           `json:"rate,omitempty"` // of an open loop across a link: events a second
+	Outage time.Duration `json:"outage_ns,omitempty"`
 }
 
 // String is the cell in words.
@@ -57,11 +63,26 @@ func (c cell) String() string {
 	case subscriptions:
 		words = append(words, fmt.Sprint(c.Subscriptions))
 	}
+	if c.Link != (link{}) {
+		return c.across(words)
+	}
 	cpu := "free"
 	if c.Pinned {
 		cpu = "pinned"
 	}
 	return strings.Join(append(words, c.Size.String(), c.Payload, cpu), " ")
+}
+
+// across is a cell across a link in words.
+func (c cell) across(words []string) string {
+	words = append(words[:1], c.Size.String())
+	if c.Outage > 0 {
+		words = append(words, "of "+c.Outage.String())
+	}
+	if c.Rate > 0 {
+		words = append(words, fmt.Sprintf("at %d/s", c.Rate))
+	}
+	return strings.Join(words, " ") + ": " + c.Link.String()
 }
 
 // ofLatency reports whether it is times that the cell is about, and not rates.
@@ -71,7 +92,7 @@ func (c cell) load() child.Load {
 	switch c.Pattern {
 	case pingPong:
 		return child.PingPong
-	case openLoop:
+	case openLoop, outage:
 		return child.Paced
 	}
 	return child.Saturate
@@ -80,15 +101,33 @@ func (c cell) load() child.Load {
 // contestant is a contender with its settings.
 type contestant struct {
 	Kind        contender.Kind `json:"kind"`
-	Compression codec.Mode     `json:"compression"` // of the bus
+	Compression codec.Mode     `json:"compression"`          // of the bus
+	Congestion  string         `json:"congestion,omitempty"` // of TCP; "" is that of the settings
+	Lanes       int            `json:"lanes,omitempty"`      // of the bus; 0 is its default
 }
 
-// String is the kind, and the compression where there is any.
+// String is the kind, and of the settings those that are not the usual.
 func (c contestant) String() string {
-	if c.Compression == codec.Off {
-		return string(c.Kind)
+	text := string(c.Kind)
+	if c.Compression != codec.Off {
+		text += " " + c.Compression.String()
 	}
-	return fmt.Sprintf("%s %s", c.Kind, c.Compression)
+	if c.Congestion != "" {
+		text += " " + c.Congestion
+	}
+	if c.Lanes > 1 {
+		text += fmt.Sprintf(" %d lanes", c.Lanes)
+	}
+	return text
+}
+
+// under is the baseline that a bus across a link stands on.
+func (c contestant) under() contestant {
+	base := contestant{Kind: contender.RawTLS, Compression: codec.Off, Congestion: c.Congestion}
+	if c.Kind == contender.BusQUIC {
+		base.Kind = contender.RawQUIC
+	}
+	return base
 }
 
 // comparesWith reports whether there are ratios of the contestant to another.

@@ -11,6 +11,9 @@ import (
 
 // plan makes the jobs that options select, and says what it leaves out or adds.
 func plan(o *options) (jobs []job, notes []string) {
+	if o.Links != nil {
+		return o.across(), nil
+	}
 	for _, pattern := range allPatterns {
 		if !has(o.Pattern, pattern) && (pattern != oneWay || !has(o.Pattern, openLoop)) {
 			continue
@@ -97,7 +100,7 @@ func (o *options) buses(payload string) []contestant {
 	var list []contestant
 	for _, transport := range o.Transport {
 		for _, mode := range modes {
-			list = append(list, contestant{contender.Kind("bus/" + transport), mode})
+			list = append(list, contestant{Kind: contender.Kind("bus/" + transport), Compression: mode})
 		}
 	}
 	return list
@@ -108,7 +111,7 @@ func (o *options) peers(pattern string) []contestant {
 	var list []contestant
 	if pattern == oneWay || pattern == pingPong || pattern == openLoop {
 		for _, kind := range o.Peers.Peer {
-			list = append(list, contestant{kind, codec.Off})
+			list = append(list, contestant{Kind: kind, Compression: codec.Off})
 		}
 	}
 	return list
@@ -117,16 +120,24 @@ func (o *options) peers(pattern string) []contestant {
 func (o *options) baselines() []contestant {
 	var list []contestant
 	for _, name := range o.Baseline {
-		list = append(list, contestant{contender.Kind("raw/" + name), codec.Off})
+		list = append(list, contestant{Kind: contender.Kind("raw/" + name), Compression: codec.Off})
 	}
 	return list
+}
+
+// firstPass is 0, which counts packets, but for links: their emulator counts.
+func (o *options) firstPass() int {
+	if o.Links != nil {
+		return 1
+	}
+	return 0
 }
 
 // turns is how many measurements jobs take: one to count packets and one a pass, for each contestant.
 func turns(o *options, jobs []job) int {
 	n := 0
 	for _, j := range jobs {
-		n += len(j.contestants) * (1 + o.Passes)
+		n += len(j.contestants) * (1 + o.Passes - o.firstPass())
 	}
 	return n
 }
@@ -136,8 +147,15 @@ const setup = 150 * time.Millisecond
 
 // expected is about how long jobs take.
 func expected(o *options, jobs []job) time.Duration {
-	per := time.Duration(o.Passes)*(setup+o.Warmup+o.Time) + setup + o.Warmup + o.countingTime()
-	return time.Duration(turns(o, jobs)/(1+o.Passes)) * per
+	total := time.Duration(0)
+	for _, j := range jobs {
+		per := time.Duration(o.Passes) * (setup + o.Warmup + o.Time + j.cell.Outage)
+		if o.firstPass() == 0 {
+			per += setup + o.Warmup + o.countingTime()
+		}
+		total += time.Duration(len(j.contestants)) * per
+	}
+	return total
 }
 
 // countingTime is how long packets are counted.

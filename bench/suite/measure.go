@@ -1,14 +1,17 @@
 package suite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/verbose-bus/verbose/bench/child"
 	"github.com/verbose-bus/verbose/bench/contender"
+	"github.com/verbose-bus/verbose/bench/host"
 	"github.com/verbose-bus/verbose/bench/stats"
 )
 
@@ -48,7 +51,7 @@ func (s *session) measure(ctx context.Context, t turn) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if err := sleep(ctx, length); err != nil {
+	if err := m.run(ctx, length); err != nil {
 		return sample{}, err
 	}
 	after, err := m.ask(child.End)
@@ -71,12 +74,41 @@ func sleep(ctx context.Context, d time.Duration) error {
 type meeting struct {
 	session   *session
 	turn      turn
+	stretch   *stretch // nil: on loopback
 	processes []*process
+	recovery  time.Duration // after an outage
+}
+
+// run lets time pass, in the middle of which an outage is.
+func (m *meeting) run(ctx context.Context, length time.Duration) error {
+	outage := m.turn.cell.Outage
+	if outage == 0 {
+		return sleep(ctx, length)
+	}
+	if err := sleep(ctx, length/2); err != nil {
+		return err
+	}
+	m.stretch.between.Cut()
+	if err := sleep(ctx, outage); err != nil {
+		return err
+	}
+	m.stretch.between.Heal()
+	healed := time.Now()
+	if _, err := m.ask(child.Next); err != nil {
+		return err
+	}
+	m.recovery = time.Since(healed)
+	return sleep(ctx, length/2)
 }
 
 // connect starts the processes and has them begin.
 func (m *meeting) connect(ctx context.Context) (err error) {
 	c := m.turn.cell
+	if c.Link != (link{}) {
+		if m.stretch, err = openStretch(c.Link, m.turn.pass); err != nil {
+			return err
+		}
+	}
 	var addr string
 	switch c.Pattern {
 	case fanOut:
@@ -115,7 +147,8 @@ func (m *meeting) add(ctx context.Context, role child.Role, spec child.Spec) (ad
 	t, o := m.turn, m.session.options
 	spec.Role, spec.Kind, spec.Load = role, t.contestant.Kind, t.cell.load()
 	spec.Size, spec.Rate, spec.Compression = int(t.cell.Size), t.rate, t.contestant.Compression
-	spec.Congestion, spec.CA, spec.Count = o.Congestion, m.session.dir, t.pass == 0
+	spec.Congestion, spec.CA, spec.Count = cmp.Or(t.contestant.Congestion, o.Congestion), m.session.dir, t.pass == 0
+	spec.Lanes = t.contestant.Lanes
 	spec.Counts = role == counting(t.cell)
 	spec.Ends, spec.Subscriptions = max(spec.Ends, 1), max(spec.Subscriptions, 1)
 	if t.cell.Payload == earthquakes {
@@ -125,7 +158,15 @@ func (m *meeting) add(ctx context.Context, role child.Role, spec child.Spec) (ad
 		name := fmt.Sprintf("%s %s %d %s%d.prof", t.cell, t.contestant, t.pass, role, len(m.processes))
 		spec.Profile = filepath.Join(o.Profile, strings.NewReplacer(" ", "_", "/", "-", "%", "percent").Replace(name))
 	}
-	p, report, err := m.session.start(ctx, spec, t.cell.Pinned)
+	start := (*exec.Cmd).Start
+	switch {
+	case m.stretch != nil:
+		at := m.stretch.host(spec)
+		start, spec.Address = at.Start, at.Addr().String()
+	case t.cell.Pinned:
+		start = host.StartPinned
+	}
+	p, report, err := m.session.start(ctx, spec, start)
 	if err != nil {
 		return "", err
 	}
@@ -155,11 +196,17 @@ func (m *meeting) stop() {
 	for i := len(m.processes) - 1; i >= 0; i-- {
 		m.processes[i].stop()
 	}
+	if m.stretch != nil {
+		m.stretch.network.Close() // what was measured is known by then
+	}
 }
 
 // sample makes of two reports of each process what happened in between.
 func (m *meeting) sample(before, after []child.Report) (sample, error) {
-	s := sample{Pass: m.turn.pass, Sides: make(map[child.Role]side)}
+	s := sample{Pass: m.turn.pass, Sides: make(map[child.Role]side), Recovery: m.recovery}
+	if m.stretch != nil {
+		s.Link = m.stretch.sample()
+	}
 	var traffic contender.Traffic
 	var cpu float64
 	for i, p := range m.processes {

@@ -43,7 +43,8 @@ type options struct {
 	Out     string `help:"The directory for results." default:"${root}/bench/results" placeholder:"DIR" json:"-"`
 	Profile string `help:"A directory for CPU profiles of every process." placeholder:"DIR" json:"-"`
 
-	Peers peerOptions `kong:"-" json:"peers,omitzero"`
+	Peers peerOptions  `kong:"-" json:"peers,omitzero"`
+	Links *linkOptions `kong:"-" json:"links,omitempty"` // nil: everything is on loopback
 
 	latencySizes []size // other than Size where no size was asked for: latency says most where events are small
 }
@@ -94,6 +95,9 @@ func (s size) String() string {
 
 // parse reads the command line. It does not return after --help.
 func (p Program) parse(args []string, out io.Writer) (*options, error) {
+	if p.Links {
+		return p.parseLinks(args, out)
+	}
 	o := new(options)
 	var peers, aside []string
 	for _, peer := range p.Peers {
@@ -170,20 +174,30 @@ func byDefault[T any](list *[]T, values []T) {
 	}
 }
 
-func (o *options) validate() error {
-	for _, c := range []struct {
-		flag     string
-		values   []int
-		min, max int
-	}{
-		{"load", o.Load, 1, 100}, {"fan", o.Fan, 1, 1000}, {"relays", o.Relays, 1, 16}, {"subscriptions", o.Subscriptions, 1, 1_000_000},
-		{"passes", []int{o.Passes}, 1, 1000},
-	} {
-		for _, v := range c.values {
-			if v < c.min || v > c.max {
-				return fmt.Errorf("--%s: %d is not within %d to %d", c.flag, v, c.min, c.max)
+// bound is what the values of a flag have to be within.
+type bound struct {
+	flag     string
+	values   []int
+	min, max int
+}
+
+func within(bounds []bound) error {
+	for _, b := range bounds {
+		for _, v := range b.values {
+			if v < b.min || v > b.max {
+				return fmt.Errorf("--%s: %d is not within %d to %d", b.flag, v, b.min, b.max)
 			}
 		}
+	}
+	return nil
+}
+
+func (o *options) validate() error {
+	if err := within([]bound{
+		{"load", o.Load, 1, 100}, {"fan", o.Fan, 1, 1000}, {"relays", o.Relays, 1, 16}, {"subscriptions", o.Subscriptions, 1, 1_000_000},
+		{"passes", []int{o.Passes}, 1, 1000},
+	}); err != nil {
+		return err
 	}
 	if o.Time < 0 || o.Warmup < 0 {
 		return errors.New("--time and --warmup can't be negative")

@@ -12,7 +12,6 @@ import (
 
 	"github.com/verbose-bus/verbose/bench/child"
 	"github.com/verbose-bus/verbose/bench/contender"
-	"github.com/verbose-bus/verbose/bench/host"
 )
 
 // process is a child as its parent sees it.
@@ -24,15 +23,16 @@ type process struct {
 	kill   context.CancelFunc
 }
 
-// start starts a child and has it connect. It ends with ctx at the latest; stop has to be called.
-func (s *session) start(ctx context.Context, spec child.Spec, pinned bool) (*process, child.Report, error) {
+// start starts a child by a function such as (*exec.Cmd).Start, and has it connect. It ends with ctx at the latest; stop has to be
+// called.
+func (s *session) start(ctx context.Context, spec child.Spec, start func(*exec.Cmd) error) (*process, child.Report, error) {
 	p := &process{role: spec.Role}
 	ctx, p.kill = context.WithCancel(ctx)
 	var err error
 	if s.options.InProcess {
 		p.goroutine(ctx, s.program.New)
 	} else {
-		err = p.exec(ctx, s.program.command(spec.Kind), pinned)
+		err = p.exec(ctx, s.program.command(spec.Kind), start)
 	}
 	if err != nil {
 		p.kill()
@@ -64,7 +64,7 @@ func (p Program) command(kind contender.Kind) func() ([]string, error) {
 }
 
 // exec starts a program.
-func (p *process) exec(ctx context.Context, program func() ([]string, error), pinned bool) error {
+func (p *process) exec(ctx context.Context, program func() ([]string, error), start func(*exec.Cmd) error) error {
 	command, err := program()
 	if err != nil {
 		return err
@@ -80,13 +80,8 @@ func (p *process) exec(ctx context.Context, program func() ([]string, error), pi
 		return err
 	}
 	p.report = json.NewDecoder(out)
-	if pinned {
-		err = host.StartPinned(c)
-	} else {
-		err = c.Start()
-	}
 	p.wait = c.Wait
-	return err
+	return start(c)
 }
 
 // goroutine has a child without a process of its own.

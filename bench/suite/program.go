@@ -22,6 +22,8 @@ type Program struct {
 	New contender.Maker
 	// Peers are other systems. They take part one way, in ping-pong and in open loops.
 	Peers []Peer
+	// Links has them measured across bad links, in a matrix with flags of its own, which takes Linux and root.
+	Links bool
 	// Root is the root of the repository, from where the command is started.
 	Root string
 }
@@ -68,6 +70,11 @@ func (p Program) Run(ctx context.Context, args []string, out io.Writer, messages
 	o, err := p.parse(args, out)
 	if err != nil {
 		return err
+	}
+	if o.Links != nil {
+		if err := o.Links.supported(); err != nil {
+			return err
+		}
 	}
 	jobs, notes := plan(o)
 	for _, note := range notes {

@@ -32,7 +32,8 @@ type row struct {
 	Name        string     `json:"name"`
 	OfferedRate float64    `json:"offered_rate,omitempty"` // of an open loop, events a second
 	Samples     []sample   `json:"passes"`
-	Errors      []string   `json:"errors,omitempty"` // of passes that failed
+	Rejected    []sample   `json:"rejected,omitempty"` // passes in which the emulator did not keep up: their figures say nothing
+	Errors      []string   `json:"errors,omitempty"`   // of passes that failed
 
 	Rate   stats.Range                       `json:"rate"`             // events a second
 	Wire   wire                              `json:"wire"`             // of a pass of its own
@@ -57,6 +58,8 @@ type sample struct {
 	Latency     *stats.Latency      `json:"latency_ns,omitempty"`
 	Late        *stats.Latency      `json:"late_ns,omitempty"`   // how far behind its schedule the source sent
 	Histogram   string              `json:"histogram,omitempty"` // of Latency, HDR V2, compressed, base64
+	Link        *linkSample         `json:"link,omitempty"`
+	Recovery    time.Duration       `json:"recovery_ns,omitempty"` // from the end of the outage to the first event
 
 	PacketsPerEvent float64 `json:"-"` // complete in the counting pass only, which makes them row.Wire
 	WirePerEvent    float64 `json:"-"`
@@ -86,6 +89,9 @@ type metric func(sample) float64
 func rateOf(s sample) float64 { return s.Rate }
 func cpuOf(s sample) float64  { return s.CPUPerEvent }
 
+// recoveryOf is zero where there was no outage.
+func recoveryOf(s sample) float64 { return float64(s.Recovery) }
+
 // percentile is zero where nothing was recorded.
 func percentile(of func(stats.Latency) int64) metric {
 	return func(s sample) float64 {
@@ -105,7 +111,7 @@ var (
 )
 
 // compared are the metrics that have ratios.
-var compared = map[string]metric{"rate": rateOf, "cpu": cpuOf, "p50": p50, "p99": p99}
+var compared = map[string]metric{"rate": rateOf, "cpu": cpuOf, "p50": p50, "p99": p99, "max": most, "recovery": recoveryOf}
 
 // each is a metric of every pass.
 func (r *row) each(m metric) []float64 {

@@ -25,7 +25,7 @@ func TestReportRoundTrip(t *testing.T) {
 		Environment: host.Describe(""), Settings: o,
 		Rows: []row{{
 			Cell:       cell{Pattern: openLoop, Size: 16 << 10, Payload: random, Pinned: true, Load: 50, LoadOf: "bus/tcp"},
-			Contestant: contestant{contender.BusTCP, codec.Zstd}, Name: "bus/tcp zstd", OfferedRate: 100, Errors: []string{"one"},
+			Contestant: contestant{Kind: contender.BusTCP, Compression: codec.Zstd}, Name: "bus/tcp zstd", OfferedRate: 100, Errors: []string{"one"},
 			Samples: []sample{{
 				Pass: 2, Seconds: 1, Events: 3, Rate: 4, Offered: 5, CPUPerEvent: 6,
 				Sides:   map[child.Role]side{child.Sink: {CPU: 1, AllocsPerEvent: 2, BytesPerEvent: 3, PeakRSS: 4}},

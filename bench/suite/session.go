@@ -52,13 +52,13 @@ func (s *session) measureAll(ctx context.Context, jobs []job) *report {
 	return r
 }
 
-// measureJob runs a cell: once each to count packets, and then pass by pass, in an order that moves on by one.
+// measureJob runs a cell: once each to count packets, where that is to be done, and then pass by pass, in an order that moves on by one.
 func (s *session) measureJob(ctx context.Context, j job, done *report) []row {
 	rows := make([]row, len(j.contestants))
 	for i, c := range j.contestants {
 		rows[i] = row{Cell: j.cell, Contestant: c, Name: c.String()}
 	}
-	rate := 0.0
+	rate := float64(j.cell.Rate)
 	if j.rateOf != nil {
 		saturation := done.saturation(j.cell, *j.rateOf)
 		if rate = saturation * float64(j.cell.Load) / 100; rate == 0 {
@@ -69,7 +69,7 @@ func (s *session) measureJob(ctx context.Context, j job, done *report) []row {
 			return rows
 		}
 	}
-	for pass := range 1 + s.options.Passes {
+	for pass := s.options.firstPass(); pass <= s.options.Passes; pass++ {
 		for i := range rows {
 			row := &rows[(i+pass)%len(rows)]
 			row.OfferedRate = rate
@@ -92,6 +92,8 @@ func (r *row) take(got sample, err error) {
 	switch {
 	case err != nil:
 		r.Errors = append(r.Errors, err.Error())
+	case got.Link != nil && got.Link.Rejected != "":
+		r.Rejected = append(r.Rejected, got)
 	case got.Pass == 0:
 		r.Wire = wire{PacketsPerEvent: got.PacketsPerEvent, BytesPerEvent: got.WirePerEvent}
 	default:
@@ -104,7 +106,7 @@ func (r *row) take(got sample, err error) {
 func summarised(rows []row) []row {
 	var kept []row
 	for _, r := range rows {
-		if len(r.Samples) == 0 && len(r.Errors) == 0 {
+		if len(r.Samples)+len(r.Rejected)+len(r.Errors) == 0 {
 			continue
 		}
 		r.Rate = stats.RangeOf(r.each(rateOf))

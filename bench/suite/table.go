@@ -15,7 +15,11 @@ import (
 // print writes a table for each cell.
 func (r *report) print(out io.Writer) error {
 	e := r.Environment
-	fmt.Fprintf(out, "%s %s/%s, %s, %d cores, kernel %s, TCP congestion control %s, QUIC's NewReno; load %s\n", e.Go, e.OS, e.Arch, e.CPU, e.Cores, e.Kernel, e.Congestion, e.Load)
+	congestion := e.Congestion
+	if r.Settings.Links != nil {
+		congestion = "as named"
+	}
+	fmt.Fprintf(out, "%s %s/%s, %s, %d cores, kernel %s, TCP congestion control %s, QUIC's NewReno; load %s\n", e.Go, e.OS, e.Arch, e.CPU, e.Cores, e.Kernel, congestion, e.Load)
 	fmt.Fprintf(out, "%d passes of %s, after %s; ratios are ours to theirs of the same pass, min–median–max\n", r.Settings.Passes, r.Settings.Time, r.Settings.Warmup)
 	if r.Interrupted {
 		fmt.Fprintln(out, "Interrupted: what follows is what was there.")
@@ -30,11 +34,17 @@ func (r *report) print(out io.Writer) error {
 		}
 		rows = rows[n:]
 	}
+	if r.Settings.Links != nil {
+		r.printTarget(out)
+	}
 	return nil
 }
 
 func printCell(out io.Writer, rows []row) error {
 	c := rows[0].Cell
+	if c.Link != (link{}) {
+		return printLinkCell(out, rows)
+	}
 	title := c.String()
 	if rate := rows[0].OfferedRate; rate > 0 {
 		title += fmt.Sprintf(", %s events/s", short(rate))

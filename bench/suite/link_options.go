@@ -1,0 +1,158 @@
+package suite
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/verbose-bus/verbose/bench/contender"
+	"github.com/verbose-bus/verbose/bench/host"
+	"github.com/verbose-bus/verbose/bench/netem"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// linkOptions are what is varied of links, and what only they have.
+type linkOptions struct {
+	RTT        []time.Duration `help:"Round trip times." default:"40ms" placeholder:"D" json:"rtt_ns"`
+	Loss       []float64       `help:"Packets lost at random each way, in percent." default:"1" placeholder:"N" json:"loss_percent"`
+	Bandwidth  []int           `help:"Of the link each way, in Mbit/s." default:"20" placeholder:"N" json:"mbit_per_s"`
+	Queue      size            `help:"The drop-tail queue before the bandwidth. Default: what a round trip carries, at least 64KiB." placeholder:"SIZE" json:"queue"`
+	Congestion []string        `help:"TCP congestion control of bus/tcp and raw/tls. QUIC's is quic-go's NewReno." default:"cubic,bbr" placeholder:"NAME" json:"congestion"`
+	Lanes      []int           `help:"Of the bus." default:"1" placeholder:"N" json:"lanes"`
+	Rate       []int           `help:"Of the open loop, in events/s." default:"200" placeholder:"N" json:"rate"`
+	Outage     []time.Duration `help:"How long the link is cut, in the middle of a pass at the first rate." default:"1s" placeholder:"D" json:"outage_ns"`
+}
+
+// linkFlags are the command line of a program that measures across links.
+type linkFlags struct {
+	All     bool          `help:"Every RTT of 1ms,20ms,40ms,100ms with every loss of 0,0.1,1,3 % at 20 and 100 Mbit/s, with 1 and 8 lanes, at 100, 200 and 1000 events/s, with outages of 1s and 5s: a day."`
+	Pattern []string      `help:"What flows: one-way, open-loop, outage." enum:"one-way,open-loop,outage" default:"one-way,open-loop,outage" placeholder:"NAME"`
+	Bus     []string      `help:"The bus over quic, tcp, each beside what it stands on: raw/quic, raw/tls." name:"transport" enum:"quic,tcp" default:"quic,tcp" placeholder:"NAME"`
+	Size    []size        `help:"Of an event." default:"1KiB" placeholder:"SIZE"`
+	Passes  int           `default:"3" placeholder:"N"`
+	Time    time.Duration `help:"Measured in each pass, of each contender, outages not counted." default:"3s" placeholder:"D"`
+	Warmup  time.Duration `help:"Before that." default:"1s" placeholder:"D"`
+	Out     string        `help:"The directory for results." default:"${root}/bench/results" placeholder:"DIR"`
+	Profile string        `help:"A directory for CPU profiles of every process." placeholder:"DIR"`
+	linkOptions
+}
+
+// parseLinks reads the command line. It does not return after --help.
+func (p Program) parseLinks(args []string, out io.Writer) (*options, error) {
+	f := new(linkFlags)
+	parser, err := kong.New(f, kong.Name("wan"), kong.Writers(out, out),
+		kong.Description("Measures the bus beside raw QUIC and TLS across bad links. Takes root. Lists are separated by commas."),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}), kong.Vars{"root": p.Root})
+	if err != nil {
+		panic(err) // the tags of linkFlags are wrong
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return nil, err
+	}
+	if f.All {
+		f.RTT = []time.Duration{time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond, 100 * time.Millisecond}
+		f.Loss, f.Bandwidth, f.Lanes = []float64{0, 0.1, 1, 3}, []int{20, 100}, []int{1, 8}
+		f.Rate, f.Outage = []int{200, 100, 1000}, []time.Duration{time.Second, 5 * time.Second}
+	}
+	o := &options{
+		All: f.All, Pattern: f.Pattern, Transport: f.Bus, Size: f.Size, Payload: []string{random}, Compression: []codec.Mode{codec.Off}, CPU: []string{"free"},
+		Passes: f.Passes, Time: f.Time, Warmup: f.Warmup, Out: f.Out, Profile: f.Profile, Links: &f.linkOptions,
+	}
+	if err := o.Links.validate(); err != nil {
+		return nil, err
+	}
+	return o, o.validate()
+}
+
+func (l *linkOptions) validate() error {
+	for _, rtt := range l.RTT {
+		if rtt < 0 || rtt > 2*time.Second {
+			return fmt.Errorf("--rtt: %v is not within 0s to 2s", rtt)
+		}
+	}
+	for _, loss := range l.Loss {
+		if loss < 0 || loss > 20 {
+			return fmt.Errorf("--loss: %v is not within 0 to 20 percent", loss)
+		}
+	}
+	for _, d := range l.Outage {
+		if d < 10*time.Millisecond || d > 20*time.Second {
+			return fmt.Errorf("--outage: %v is not within 10ms to 20s", d)
+		}
+	}
+	return within([]bound{
+		{"bandwidth", l.Bandwidth, 1, 100}, // each way; the emulator carries 200 Mbit/s
+		{"lanes", l.Lanes, 1, 64}, {"rate", l.Rate, 1, 100_000},
+	})
+}
+
+// supported returns why the links can't be measured on this system, if they can't.
+func (l *linkOptions) supported() error {
+	if err := netem.Supported(); err != nil {
+		return fmt.Errorf("links are emulated on Linux only, by root, with /dev/net/tun: %w", err)
+	}
+	for _, name := range l.Congestion {
+		if name == "" || host.CongestionInUse(name) != name {
+			return fmt.Errorf("--congestion: this system has no %q", name)
+		}
+	}
+	return nil
+}
+
+// across makes the jobs of all links.
+func (o *options) across() (jobs []job) {
+	l := o.Links
+	for _, bandwidth := range l.Bandwidth {
+		for _, rtt := range l.RTT {
+			for _, loss := range l.Loss {
+				for _, size := range o.Size {
+					jobs = append(jobs, o.over(cell{Size: size, Payload: random, Link: newLink(rtt, loss, bandwidth, l.Queue)})...)
+				}
+			}
+		}
+	}
+	return jobs
+}
+
+// over spreads a cell across one link over the patterns.
+func (o *options) over(c cell) (jobs []job) {
+	add := func(pattern string, rate int, outage time.Duration) {
+		c.Pattern, c.Rate, c.Outage = pattern, rate, outage
+		jobs = append(jobs, job{cell: c, contestants: o.crossing()})
+	}
+	if has(o.Pattern, oneWay) {
+		add(oneWay, 0, 0)
+	}
+	if has(o.Pattern, openLoop) {
+		for _, rate := range o.Links.Rate {
+			add(openLoop, rate, 0)
+		}
+	}
+	if has(o.Pattern, outage) {
+		for _, d := range o.Links.Outage {
+			add(outage, o.Links.Rate[0], d)
+		}
+	}
+	return jobs
+}
+
+// crossing are those who meet across links: the bus behind what it stands on.
+func (o *options) crossing() (list []contestant) {
+	add := func(base contestant, bus contender.Kind) {
+		list = append(list, base)
+		for _, lanes := range o.Links.Lanes {
+			list = append(list, contestant{Kind: bus, Compression: codec.Off, Congestion: base.Congestion, Lanes: lanes})
+		}
+	}
+	if has(o.Transport, "quic") {
+		add(contestant{Kind: contender.RawQUIC, Compression: codec.Off}, contender.BusQUIC)
+	}
+	if has(o.Transport, "tcp") {
+		for _, name := range o.Links.Congestion {
+			add(contestant{Kind: contender.RawTLS, Compression: codec.Off, Congestion: name}, contender.BusTCP)
+		}
+	}
+	return list
+}
