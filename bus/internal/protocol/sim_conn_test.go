@@ -26,6 +26,7 @@ type simEnd struct {
 	out    map[int]*simPipe // by lane
 	in     map[int]*simPipe
 	added  bool // the machine knows of it
+	met    bool // the machine knows the peer
 	closed bool
 	tap    *tap
 }
@@ -45,6 +46,7 @@ type simPipe struct {
 	blocked  bool // the sender waits for room
 	broken   bool // nothing arrives any more
 	read     []byte
+	arrival  func() // the method arrive
 }
 
 type flying struct {
@@ -68,6 +70,7 @@ func (w *world) connect(a, b *simNode, link LinkID, nonce uint64) *simConn {
 		}
 		for lane := controlLane; lane < maxSimLanes; lane++ {
 			p := &simPipe{from: e, to: e.peer, lane: lane}
+			p.arrival = p.arrive
 			e.out[lane], e.peer.in[lane] = p, p
 		}
 		w.after(w.lag(), e.add)
@@ -116,14 +119,14 @@ func (p *simPipe) flush() {
 			p.blocked = true
 			return
 		}
-		var b []byte
+		b := w.polled[:0]
 		if p.lane == controlLane {
-			b = e.m.PollControl(w.now, e.info.ID, nil)
+			b = e.m.PollControl(w.now, e.info.ID, b)
 			if !w.large {
 				e.tap.control(e, b)
 			}
 		} else {
-			frames, batch := e.m.PollData(w.now, e.info.ID, uint8(p.lane), nil)
+			frames, batch := e.m.PollData(w.now, e.info.ID, uint8(p.lane), b)
 			b = frames
 			if batch != nil {
 				b = append(b, batch.Bytes()...)
@@ -132,10 +135,11 @@ func (p *simPipe) flush() {
 				e.tap.data(e, p.lane, b)
 			}
 		}
+		w.polled = b
 		if len(b) == 0 {
 			return
 		}
-		p.send(b)
+		p.send(slices.Clone(b))
 	}
 }
 
@@ -145,7 +149,7 @@ func (p *simPipe) send(b []byte) {
 	p.size += len(b)
 	for len(b) > 0 {
 		n := len(b)
-		if n > 1 && w.chance(0.2) {
+		if !w.large && n > 1 && w.chance(0.2) {
 			n = 1 + w.rng.IntN(n-1)
 		}
 		p.last = max(p.last, w.now+p.from.conn.lag())
@@ -163,7 +167,7 @@ func (p *simPipe) schedule() {
 	p.planned = true
 	w := p.from.conn.w
 	at := max(p.flying[0].at, p.stalled, w.now)
-	w.plan.add(at, p.arrive)
+	w.plan.add(at, p.arrival)
 }
 
 func (p *simPipe) arrive() {
@@ -187,10 +191,14 @@ func (p *simPipe) arrive() {
 		p.broken = true
 		f.b = f.b[:w.rng.IntN(len(f.b))] // the stream ends anywhere, even in the middle of a frame
 	}
-	p.read = append(p.read, f.b...)
+	if len(p.read) == 0 {
+		p.read = f.b[:len(f.b):len(f.b)] // which nobody writes to
+	} else {
+		p.read = append(p.read, f.b...)
+	}
 	p.parse()
-	if w.large { // a step is a chunk, and not a frame
-		e.node.pump()
+	if w.large { // a step is all that comes at one time, and not a frame
+		e.node.pumpSoon()
 	}
 	p.schedule()
 	if p.blocked {
@@ -210,15 +218,19 @@ func (p *simPipe) parse() {
 		if n <= 0 || uint64(len(p.read)-n) < size {
 			return
 		}
-		frame := slices.Clone(p.read[n : n+int(size)])
-		p.read = p.read[n+int(size):]
+		end := n + int(size)
+		frame := p.read[n:end:end]
+		p.read = p.read[end:]
 		e.receive(p.lane, frame[0], frame[1:])
 	}
 }
 
 func (e *simEnd) greeted() bool {
-	p := e.m.paths[e.info.ID]
-	return p != nil && p.peer != nil
+	if !e.met {
+		p := e.m.paths[e.info.ID]
+		e.met = p != nil && p.peer != nil
+	}
+	return e.met
 }
 
 // receive hands a frame to the machine.
@@ -227,7 +239,9 @@ func (e *simEnd) receive(lane int, kind byte, body []byte) {
 	w.frames++
 	w.bytes += 2 + len(body)
 	w.kinds[kind]++
-	w.trace("%s: path %d from %s lane %d: frame %#x of %d bytes", e.node, e.info.ID, e.peer.node, lane, kind, len(body))
+	if w.tracef != nil {
+		w.trace("%s: path %d from %s lane %d: frame %#x of %d bytes", e.node, e.info.ID, e.peer.node, lane, kind, len(body))
+	}
 	var err error
 	if lane == controlLane {
 		knew := e.greeted()

@@ -32,6 +32,8 @@ type simNode struct {
 	told       map[teller]remote
 	wakeAt     time.Duration
 	pumping    bool
+	pumpDue    bool
+	ready      []*simPipe // scratch of pump
 
 	met     map[*simNode]bool
 	inbox   *inbox
@@ -186,7 +188,7 @@ func (n *simNode) pump() {
 	}
 	for again := true; again && n.m == m; {
 		again = false
-		var ready []*simPipe
+		ready := n.ready[:0]
 		for e, ok := m.PollEvent(); ok; e, ok = m.PollEvent() {
 			again = true
 			if p := n.act(e); p != nil {
@@ -196,6 +198,7 @@ func (n *simNode) pump() {
 		for _, p := range ready {
 			p.flushSoon()
 		}
+		n.ready = ready
 	}
 	n.pumping = false
 	if !n.w.large {
@@ -203,6 +206,18 @@ func (n *simNode) pump() {
 		n.checkBounds()
 	}
 	n.armWake()
+}
+
+// pumpSoon pumps once all that arrives at this time has.
+func (n *simNode) pumpSoon() {
+	if n.pumpDue {
+		return
+	}
+	n.pumpDue = true
+	n.w.after(0, func() {
+		n.pumpDue = false
+		n.pump()
+	})
 }
 
 // renewed follows the machine when it goes on under another epoch: all that was emitted is of that.

@@ -30,6 +30,7 @@ type world struct {
 	bytes  int      // of these
 	frames int      // received by all machines
 	kinds  [256]int // of these, by kind
+	polled []byte   // scratch of what machines hand out
 	tracef func(format string, args ...any)
 }
 
