@@ -105,7 +105,9 @@ func (c cell) String() string {
 }
 
 // ofLatency reports whether it is times that the cell is about, and not rates.
-func (c cell) ofLatency() bool { return c.Pattern == "ping-pong" || c.Pattern == "open-loop" || c.Pattern == "outage" }
+func (c cell) ofLatency() bool {
+	return c.Pattern == "ping-pong" || c.Pattern == "open-loop" || c.Pattern == "outage"
+}
 
 // sample is one pass.
 type sample struct {
