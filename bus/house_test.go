@@ -49,7 +49,7 @@ var moduleFiles = sync.OnceValues(func() ([]string, error) {
 		}
 		hidden := name != "." && strings.HasPrefix(entry.Name(), ".") && entry.Name() != ".github" && entry.Name() != ".ci"
 		switch {
-		case entry.IsDir() && (hidden || entry.Name() == "cache" && path.Dir(name) == ".ci"):
+		case entry.IsDir() && (hidden || name == ".ci/cache" || name == "bench/results"): // not in the repository
 			return fs.SkipDir
 		case entry.Type().IsRegular():
 			files = append(files, name)

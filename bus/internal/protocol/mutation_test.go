@@ -164,7 +164,7 @@ func TestMutationsAreUpToDate(t *testing.T) {
 }
 
 // fewSeeds is what a mutation may take to be tried with VERBOSE_LONG=1; with 2, all are.
-const fewSeeds = 300
+const fewSeeds = 100
 
 // TestMutationsLong plants each of the mistakes in a test binary of its own, and expects what is
 // named in the table to fail there. It logs what noticed each, and at which seed.

@@ -53,9 +53,9 @@ func TestLargeSimulation(t *testing.T) { largeSimulation(t, 10) }
 
 func TestLargeSimulationLong(t *testing.T) {
 	if os.Getenv("VERBOSE_LONG") == "" {
-		t.Skip("set VERBOSE_LONG=1 for 150 storms over large networks, and more with -seeds")
+		t.Skip("set VERBOSE_LONG=1 for 50 storms over large networks, and more with -seeds")
 	}
-	largeSimulation(t, 150)
+	largeSimulation(t, 50)
 }
 
 // largeSimulation tries as many seeds, or as many as the flag says if it is given.
