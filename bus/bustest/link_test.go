@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -309,6 +310,34 @@ func TestAddressesAndNames(t *testing.T) {
 		}
 	}()
 	NewNetwork(1).Transport("a:b")
+}
+
+// A dial that comes at the very moment of listening meets nobody, or somebody who knows where they are.
+func TestDialWhileListening(t *testing.T) {
+	network := NewNetwork(1)
+	a, b := network.Transport("a"), network.Transport("b")
+	var dialling sync.WaitGroup
+	dialling.Go(func() {
+		for {
+			c, err := a.Dial(t.Context(), "b:1", uuid.Nil)
+			if err != nil {
+				continue
+			}
+			if got := c.RemoteAddr().String(); got != "b:1" {
+				t.Errorf("dialled %s", got)
+			}
+			return
+		}
+	})
+	if _, err := b.Listen(t.Context(), ":1"); err != nil {
+		t.Fatal(err)
+	}
+	dialling.Wait()
+	for _, side := range []bus.Transport{a, b} {
+		if err := side.Close(); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 func TestBacklogIsBounded(t *testing.T) {

@@ -153,15 +153,15 @@ func (t *transport) Listen(ctx context.Context, addr string) (bus.Listener, erro
 	if t.closed {
 		return nil, errClosed
 	}
-	if ln.addr, err = t.network.bind(a, ln); err != nil {
+	if err := t.network.bind(a, ln); err != nil {
 		return nil, err
 	}
 	t.listeners[ln] = struct{}{}
 	return ln, nil
 }
 
-// bind gives an address to a listener.
-func (n *Network) bind(a address, ln *listener) (address, error) {
+// bind gives an address to a listener, before anyone can find it there.
+func (n *Network) bind(a address, ln *listener) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for picked := a.port == 0; ; {
@@ -170,11 +170,12 @@ func (n *Network) bind(a address, ln *listener) (address, error) {
 			a.port = n.ports[a.name]
 		}
 		if n.listeners[a] == nil {
+			ln.addr = a
 			n.listeners[a] = ln
-			return a, nil
+			return nil
 		}
 		if !picked {
-			return a, fmt.Errorf("bustest: listen on %s: the address is in use", a)
+			return fmt.Errorf("bustest: listen on %s: the address is in use", a)
 		}
 	}
 }
