@@ -22,7 +22,6 @@ type contact struct {
 
 // hear takes the endpoints that a member tells. What others say is not trusted to be an address.
 func (c *contact) hear(cfg *Config, told []string) {
-	c.lostAt = time.Time{}
 	if slices.Equal(told, c.told) {
 		return
 	}

@@ -43,6 +43,7 @@ type mesh struct {
 
 	mu       sync.Mutex              // never held while something is waited for; taken before the node's and the engine's
 	resting  int                     // calls of Disconnect that have not returned
+	left     bool                    // by Disconnect, and without a peer since
 	peers    map[uuid.UUID]time.Time // when each was lost; zero: it is connected
 	members  map[uuid.UUID]*contact
 	names    map[*Link]*name
@@ -82,6 +83,7 @@ func (m *mesh) rest() (resume func()) {
 	return func() {
 		m.mu.Lock()
 		m.resting--
+		m.left = true
 		clear(m.peers)
 		clear(m.members)
 		clear(m.names)
@@ -169,9 +171,12 @@ func (m *mesh) learn(now time.Time) (connected int, due *deadline) {
 			due.by(lostAt.Add(meshGrace))
 		}
 	}
-	m.reached, m.told = make(map[uuid.UUID]bool), make(map[string]bool)
-	for _, x := range graph.Members() {
-		m.reached[x.ID] = true
+	members := graph.Members()
+	heard := graph.Held() // also who was here for less than the pause before a look
+	if m.left = m.left && len(peers) == 0; m.left {
+		heard = members
+	}
+	for _, x := range heard {
 		c := m.members[x.ID]
 		switch {
 		case x.ID == m.node.cfg.ID || c == nil && len(x.Endpoints) == 0:
@@ -181,6 +186,10 @@ func (m *mesh) learn(now time.Time) (connected int, due *deadline) {
 			m.members[x.ID] = c
 		}
 		c.hear(&m.node.cfg, x.Endpoints)
+	}
+	m.reached, m.told = make(map[uuid.UUID]bool), make(map[string]bool)
+	for _, x := range members {
+		m.reached[x.ID] = true
 		for _, url := range x.Endpoints {
 			m.told[url] = true
 		}
@@ -198,6 +207,7 @@ func (m *mesh) forget(now time.Time) {
 	for id, c := range m.members {
 		switch {
 		case m.reached[id]:
+			c.lostAt = time.Time{}
 			continue
 		case c.lostAt.IsZero():
 			c.lostAt = now
@@ -267,10 +277,12 @@ func (m *mesh) searches(now time.Time, unreached int, due *deadline) bool {
 		return false
 	}
 	pace := searchPace * time.Duration(max(1, len(m.reached)/unreached))
-	first := m.searchAt.IsZero()
-	is := !first && !now.Before(m.searchAt)
-	if first || is {
+	is := !m.searchAt.IsZero() && !now.Before(m.searchAt)
+	switch {
+	case is:
 		m.searchAt = now.Add(pace/2 + rand.N(pace))
+	case m.searchAt.IsZero(): // the first of all is early
+		m.searchAt = now.Add(rand.N(pace))
 	}
 	due.by(m.searchAt)
 	return is

@@ -355,7 +355,8 @@ func TestMeshReplacesALostPeer(t *testing.T) {
 			must(t, l.Close())
 		}
 		w.await(30*time.Second, "it has three peers", hasPeers(3))
-		for _, name := range w.peers()["n3"] {
+		peers := w.peers()["n3"]
+		for _, name := range peers[:min(len(peers), count-4)] { // three others are left
 			w.net.Link("n3", name).Cut()
 		}
 		w.await(time.Minute, "it has three peers", hasPeers(3))
@@ -365,6 +366,21 @@ func TestMeshReplacesALostPeer(t *testing.T) {
 		if dials := w.dialled(since); len(dials) > 0 {
 			t.Errorf("it still dials: %v", dials)
 		}
+	})
+}
+
+// A node whose first peers leave within moments dials those it heard of, also if it never had the time to look for more.
+func TestMeshRemembersWhoWasHereForAMoment(t *testing.T) {
+	meshed(t, func(t *testing.T, w *meshWorld) {
+		const count = 10
+		links := w.many(count)
+		pass(50 * ms) // less than the pause before a dial
+		for _, l := range links {
+			must(t, l.Close())
+		}
+		w.await(30*time.Second, "all are members, and it has three peers", func(n *bus.Node) bool {
+			return reaches(count)(n) && hasPeers(3)(n)
+		})
 	})
 }
 

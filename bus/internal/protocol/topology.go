@@ -41,6 +41,10 @@ func (m *Machine) Graph() Graph {
 	return g
 }
 
+// Held lists all nodes whose records are held, also of those that went out of reach some seconds ago (§8.2).
+// Distances and next hops are left out.
+func (g Graph) Held() []Member { return g.nodes }
+
 // Members lists the nodes that can be reached (§8.2), by distance and then by id: this one is the
 // first. One whose record has not come, or found no room, is not among them.
 func (g Graph) Members() (list []Member) {
