@@ -1,13 +1,10 @@
 package protocol
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"runtime/debug"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 )
 
@@ -49,44 +46,11 @@ func attemptLarge(seed uint64, tracef func(string, ...any)) (s storm, frames int
 }
 
 // Storms over networks of up to 60 nodes, with all that [TestSimulation] holds the small ones to.
-func TestLargeSimulation(t *testing.T) { largeSimulation(t, 10) }
+func TestLargeSimulation(t *testing.T) { simulate(t, "TestLargeSimulation", 20, attemptLarge) }
 
 func TestLargeSimulationLong(t *testing.T) {
-	if os.Getenv("VERBOSE_LONG") == "" {
-		t.Skip("set VERBOSE_LONG=1 for 50 storms over large networks, and more with -seeds")
+	if os.Getenv("VERBOSE_LONG") != "2" {
+		t.Skip("set VERBOSE_LONG=2 for 10,000 storms over large networks: half an hour")
 	}
-	largeSimulation(t, 50)
-}
-
-// largeSimulation tries as many seeds, or as many as the flag says if it is given.
-func largeSimulation(t *testing.T, seeds int64) {
-	if *simSeed >= 0 {
-		s, frames, err := attemptLarge(uint64(*simSeed), t.Logf)
-		t.Logf("%v: %d frames", s, frames)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if flag.Lookup("seeds").DefValue != flag.Lookup("seeds").Value.String() {
-		seeds = int64(*simSeeds)
-	}
-	var (
-		next, frames, failed atomic.Int64
-		wg                   sync.WaitGroup
-	)
-	for range 2 {
-		wg.Go(func() {
-			for seed := next.Add(1) - 1; seed < seeds && failed.Load() < int64(*simFailures); seed = next.Add(1) - 1 {
-				s, n, err := attemptLarge(uint64(seed), nil)
-				frames.Add(int64(n))
-				if err != nil {
-					failed.Add(1)
-					t.Errorf("seed %d (%v): %v\nreplay: go test ./bus/internal/protocol -run 'TestLargeSimulation$' -seed %d -v", seed, s, err, seed)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	t.Logf("%d seeds, %d frames", min(next.Load(), seeds), frames.Load())
+	simulate(t, "TestLargeSimulation", 10000, attemptLarge)
 }

@@ -15,7 +15,7 @@ import (
 
 var (
 	simSeed     = flag.Int64("seed", -1, "replay one seed of the simulation, with a trace")
-	simSeeds    = flag.Int("seeds", 3000, "seeds that the simulation tries")
+	simSeeds    = flag.Int("seeds", 0, "seeds that a simulation tries, instead of what is usual")
 	simFailures = flag.Int("failures", 5, "failing seeds after which the simulation gives up")
 )
 
@@ -303,6 +303,15 @@ func TestSimulationRepeats(t *testing.T) {
 }
 
 func TestSimulation(t *testing.T) {
+	seeds := 3000
+	if raceEnabled { // a machine has one goroutine
+		seeds = 300
+	}
+	simulate(t, "TestSimulation", seeds, attempt)
+}
+
+// simulate tries as many seeds, or as many as the flag says if it is given, or one.
+func simulate(t *testing.T, name string, seeds int, attempt func(uint64, func(string, ...any)) (storm, int, error)) {
 	if *simSeed >= 0 {
 		s, frames, err := attempt(uint64(*simSeed), t.Logf)
 		t.Logf("%v: %d frames", s, frames)
@@ -311,24 +320,27 @@ func TestSimulation(t *testing.T) {
 		}
 		return
 	}
+	if *simSeeds > 0 {
+		seeds = *simSeeds
+	}
 	var (
 		next, frames, failed atomic.Int64
 		wg                   sync.WaitGroup
 	)
 	for range 2 {
 		wg.Go(func() {
-			for seed := next.Add(1) - 1; seed < int64(*simSeeds) && failed.Load() < int64(*simFailures); seed = next.Add(1) - 1 {
+			for seed := next.Add(1) - 1; seed < int64(seeds) && failed.Load() < int64(*simFailures); seed = next.Add(1) - 1 {
 				s, n, err := attempt(uint64(seed), nil)
 				frames.Add(int64(n))
 				if err != nil {
 					failed.Add(1)
-					t.Errorf("seed %d (%v): %v\nreplay: go test ./bus/internal/protocol -run TestSimulation -seed %d -v", seed, s, err, seed)
+					t.Errorf("seed %d (%v): %v\nreplay: go test ./bus/internal/protocol -run '%s$' -seed %d -v", seed, s, err, name, seed)
 				}
 			}
 		})
 	}
 	wg.Wait()
-	t.Logf("%d seeds, %d frames", min(next.Load(), int64(*simSeeds)), frames.Load())
+	t.Logf("%d seeds, %d frames", min(next.Load(), int64(seeds)), frames.Load())
 }
 
 // What a seed takes, over all networks and for those of three nodes alone.
