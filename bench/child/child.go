@@ -39,6 +39,8 @@ type process struct {
 	measuring atomic.Bool
 	latency   *stats.Recorder
 	late      *stats.Recorder
+	watch     stats.Watch  // of events around an outage
+	watched   time.Time    // when that began
 	counted   uint64       // events before what awaitEvent waits for
 	pinging   sync.Mutex   // the second ping may be due before the first has returned from sending
 	pinged    atomic.Int64 // when the event on its way was sent, in ns since began
@@ -158,6 +160,9 @@ func (p *process) obey(order Order, report *Report) (err error) {
 		p.measuring.Store(true)
 		p.snapshot(report)
 		p.counted = p.events()
+	case Watch:
+		p.watched = time.Now()
+		p.watch.Begin(p.watched, p.spec.Slot)
 	case Next:
 		p.counted = p.events()
 		err = p.awaitEvent()
@@ -170,6 +175,7 @@ func (p *process) obey(order Order, report *Report) (err error) {
 		}
 		p.snapshot(report)
 		p.measuring.Store(false)
+		report.Watched, report.Timeline = p.watched, p.watch.End()
 		report.Latency, err = p.latency.Encode()
 		if err == nil {
 			report.Late, err = p.late.Encode()

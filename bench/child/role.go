@@ -64,7 +64,12 @@ func (p *process) note(err error) {
 func (p *process) arrived(count *counter, payload []byte) {
 	count.received.Add(1)
 	if p.measuring.Load() {
-		p.latency.Record(time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(payload)))))
+		due := time.Unix(0, int64(binary.BigEndian.Uint64(payload)))
+		latency := time.Since(due)
+		p.latency.Record(latency)
+		if p.spec.Slot > 0 {
+			p.watch.Record(due, latency)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bench/contender"
 	"github.com/verbose-bus/verbose/bench/host"
+	"github.com/verbose-bus/verbose/bench/stats"
 	"github.com/verbose-bus/verbose/codec"
 )
 
@@ -42,18 +43,19 @@ type Spec struct {
 	Dial    string `json:"dial,omitempty"`    // what each end dials
 	Dialled int    `json:"dialled,omitempty"` // how many ends dial each one here
 
-	Counts        bool       `json:"counts,omitempty"` // it is this process's events that are measured
-	Size          int        `json:"size"`
-	Rate          float64    `json:"rate,omitempty"`
-	Events        string     `json:"events,omitempty"`  // the file payloads are cut from; "" for random ones
-	Unheard       bool       `json:"unheard,omitempty"` // sinks listen for nothing
-	Subscriptions int        `json:"subscriptions"`
-	Compression   codec.Mode `json:"compression"`
-	Lanes         int        `json:"lanes,omitempty"`
-	Congestion    string     `json:"congestion,omitempty"`
-	Count         bool       `json:"count,omitempty"` // count packets, also where that changes the socket
-	CA            string     `json:"ca"`              // the directory of the CA
-	Profile       string     `json:"profile,omitempty"`
+	Counts        bool          `json:"counts,omitempty"` // it is this process's events that are measured
+	Size          int           `json:"size"`
+	Rate          float64       `json:"rate,omitempty"`
+	Slot          time.Duration `json:"slot,omitempty"`    // of the timeline; 0 where there is none
+	Events        string        `json:"events,omitempty"`  // the file payloads are cut from; "" for random ones
+	Unheard       bool          `json:"unheard,omitempty"` // sinks listen for nothing
+	Subscriptions int           `json:"subscriptions"`
+	Compression   codec.Mode    `json:"compression"`
+	Lanes         int           `json:"lanes,omitempty"`
+	Congestion    string        `json:"congestion,omitempty"`
+	Count         bool          `json:"count,omitempty"` // count packets, also where that changes the socket
+	CA            string        `json:"ca"`              // the directory of the CA
+	Profile       string        `json:"profile,omitempty"`
 }
 
 // Order is what a process is told after its Spec.
@@ -64,6 +66,7 @@ const (
 	Go    Order = "go"
 	Flow  Order = "flow"
 	Begin Order = "begin"
+	Watch Order = "watch"
 	Next  Order = "next"
 	End   Order = "end"
 	Stop  Order = "stop"
@@ -82,6 +85,9 @@ type Report struct {
 	// Late is one of how far behind the schedule the source of an open loop sent.
 	Latency []byte `json:"latency,omitempty"`
 	Late    []byte `json:"late,omitempty"`
+	// Timeline is of the events since Watched.
+	Timeline *stats.Timeline `json:"timeline,omitempty"`
+	Watched  time.Time       `json:"watched,omitzero"`
 }
 
 // minStamped is what a paced event needs for the time it was scheduled for, in bytes.

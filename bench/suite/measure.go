@@ -51,7 +51,12 @@ func (s *session) measure(ctx context.Context, t turn) (sample, error) {
 	if err != nil {
 		return sample{}, err
 	}
-	if err := m.run(ctx, length); err != nil {
+	if t.cell.Outage == 0 {
+		err = sleep(ctx, length)
+	} else {
+		err = m.cut(ctx, length)
+	}
+	if err != nil {
 		return sample{}, err
 	}
 	after, err := m.ask(child.End)
@@ -76,29 +81,7 @@ type meeting struct {
 	turn      turn
 	stretch   *stretch // nil: on loopback
 	processes []*process
-	recovery  time.Duration // after an outage
-}
-
-// run lets time pass, in the middle of which an outage is.
-func (m *meeting) run(ctx context.Context, length time.Duration) error {
-	outage := m.turn.cell.Outage
-	if outage == 0 {
-		return sleep(ctx, length)
-	}
-	if err := sleep(ctx, length/2); err != nil {
-		return err
-	}
-	m.stretch.between.Cut()
-	if err := sleep(ctx, outage); err != nil {
-		return err
-	}
-	m.stretch.between.Heal()
-	healed := time.Now()
-	if _, err := m.ask(child.Next); err != nil {
-		return err
-	}
-	m.recovery = time.Since(healed)
-	return sleep(ctx, length/2)
+	outage    outageTimes
 }
 
 // connect starts the processes and has them begin.
@@ -148,7 +131,7 @@ func (m *meeting) add(ctx context.Context, role child.Role, spec child.Spec) (ad
 	spec.Role, spec.Kind, spec.Load = role, t.contestant.Kind, t.cell.load()
 	spec.Size, spec.Rate, spec.Compression = int(t.cell.Size), t.rate, t.contestant.Compression
 	spec.Congestion, spec.CA, spec.Count = cmp.Or(t.contestant.Congestion, o.Congestion), m.session.dir, t.pass == 0
-	spec.Lanes = t.contestant.Lanes
+	spec.Lanes, spec.Slot = t.contestant.Lanes, slotOf(t.cell.Outage)
 	spec.Counts = role == counting(t.cell)
 	spec.Ends, spec.Subscriptions = max(spec.Ends, 1), max(spec.Subscriptions, 1)
 	if t.cell.Payload == earthquakes {
@@ -203,7 +186,7 @@ func (m *meeting) stop() {
 
 // sample makes of two reports of each process what happened in between.
 func (m *meeting) sample(before, after []child.Report) (sample, error) {
-	s := sample{Pass: m.turn.pass, Sides: make(map[child.Role]side), Recovery: m.recovery}
+	s := sample{Pass: m.turn.pass, Sides: make(map[child.Role]side), Recovery: m.outage.recovery}
 	if m.stretch != nil {
 		s.Link = m.stretch.sample()
 	}
@@ -226,6 +209,10 @@ func (m *meeting) sample(before, after []child.Report) (sample, error) {
 		traffic.Bytes += to.Traffic.Bytes - from.Traffic.Bytes
 		if err := s.addLatency(to); err != nil {
 			return s, err
+		}
+		if p.role == child.Sink && to.Timeline != nil {
+			to.Timeline.From = to.Watched.Sub(m.outage.began)
+			s.Timeline = to.Timeline
 		}
 	}
 	s.Rate = float64(s.Events) / s.Seconds

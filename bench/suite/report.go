@@ -60,6 +60,7 @@ type sample struct {
 	Histogram   string              `json:"histogram,omitempty"` // of Latency, HDR V2, compressed, base64
 	Link        *linkSample         `json:"link,omitempty"`
 	Recovery    time.Duration       `json:"recovery_ns,omitempty"` // from the end of the outage to the first event
+	Timeline    *stats.Timeline     `json:"timeline,omitempty"`    // around the outage, from when it began
 
 	PacketsPerEvent float64 `json:"-"` // complete in the counting pass only, which makes them row.Wire
 	WirePerEvent    float64 `json:"-"`

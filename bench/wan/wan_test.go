@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +35,13 @@ type results struct {
 type pass struct {
 	Events   uint64        `json:"events"`
 	Recovery time.Duration `json:"recovery_ns"`
-	Latency  struct {
+	Timeline struct {
+		From  time.Duration   `json:"from_ns"`
+		Slot  time.Duration   `json:"slot_ns"`
+		Count []uint64        `json:"count"`
+		Max   []time.Duration `json:"max_ns"`
+	} `json:"timeline"`
+	Latency struct {
 		P50, Max time.Duration
 	} `json:"latency_ns"`
 	Link struct {
@@ -76,6 +83,14 @@ func TestSmoke(t *testing.T) {
 		// An event waits for as long as the link was cut, and for its way.
 		if cut := c.Pattern == "outage"; cut != (p.Link.Cut > 0) || cut != (p.Recovery >= rtt/2) || cut && p.Latency.Max < outage {
 			t.Errorf("%s of %s: %+v", c.Pattern, row.Name, p)
+		}
+		// What was scheduled for before the cut has a slot too, and what was scheduled for just after it waited until the end.
+		if line := p.Timeline; c.Pattern != "outage" {
+			if line.Slot != 0 {
+				t.Errorf("%s of %s has a timeline", c.Pattern, row.Name)
+			}
+		} else if line.Slot != outage/50 || line.From >= 0 || len(line.Count) != len(line.Max) || len(line.Max) == 0 || slices.Max(line.Max) < outage*9/10 {
+			t.Errorf("%s: %+v", row.Name, line)
 		}
 		if !strings.Contains(out.String(), row.Name) {
 			t.Errorf("the table has no %s", row.Name)
