@@ -46,17 +46,8 @@ func (c curve) most() float64 { return float64(max(c.histogram.Max(), 1)) }
 // nines is how far there is an event for each point of the curve.
 func (c curve) nines() float64 { return math.Log10(float64(c.histogram.TotalCount())) }
 
-// The measures of curves.
-const (
-	curveLeft    = 52
-	curveRight   = 30
-	curveHeight  = 220
-	curveStep    = 0.05 // of nines
-	legendTop    = 38   // below the curves, from the axis on
-	legendHeight = 18
-	legendSample = 26
-	mostCurves   = 8 // as many as there are colours
-)
+// curveStep is how many nines lie between two points of a curve.
+const curveStep = 0.05
 
 // percentiles draws latency by percentile, both by their logarithms: each step to the right has a tenth of the events of the step before.
 func percentiles(title, what string, curves []curve) figure {
@@ -66,33 +57,26 @@ func percentiles(title, what string, curves []curve) figure {
 	for _, c := range curves {
 		least, most, nines = min(least, c.at(0)), max(most, c.most()), max(nines, c.nines())
 	}
-	x := scale{from: 0, to: math.Ceil(nines), low: curveLeft, high: width - curveRight}
-	y := logarithmic(least, most, head+curveHeight, head)
-	for _, v := range y.ticks() {
-		d.line("rule", point{x.low, y.at(v)}, point{x.high, y.at(v)})
-		d.text("quiet end", point{x.low - 5, y.at(v) + 4}, span(v))
-	}
+	x := scale{from: 0, to: math.Ceil(nines), low: plotLeft, high: width - plotRight}
+	y := logarithmic(least, most, head+plotHeight, head)
+	d.levels(x, y, span)
 	step := math.Ceil(x.to / mostTicks)
 	for n := 0.0; n <= x.to; n += step {
-		d.line("rule", point{x.at(n), y.high}, point{x.at(n), y.low})
-		d.text("quiet middle", point{x.at(n), y.low + 17}, percent(int(n)))
+		d.upright(x.at(n), y, percent(int(n)))
 	}
 	said := make([]string, len(curves))
 	for i, c := range curves {
-		class := fmt.Sprintf("curve line%d", i)
 		var points []point
 		for n := 0.0; n < c.nines(); n += curveStep {
 			points = append(points, point{x.at(n), y.at(c.at(n))})
 		}
-		d.curve(class, append(points, point{x.at(c.nines()), y.at(c.most())}))
-		at := point{float64(i%2) * width / 2, y.low + legendTop + float64(i/2)*legendHeight}
-		d.line(class, point{at.x, at.y - 4}, point{at.x + legendSample, at.y - 4})
-		d.text("start", point{at.x + legendSample + 6, at.y}, c.name)
+		d.curve(lineOf(i), append(points, point{x.at(c.nines()), y.at(c.most())}))
+		d.legend(i, y, c.name)
 		said[i] = fmt.Sprintf("%s 50 %% within %s, 99 %% within %s", c.name, span(c.at(math.Log10(2))), span(c.at(2)))
 	}
 	return figure{
 		Title: title + ": " + what, Desc: strings.Join(said, "; ") + ".",
-		height: y.low + legendTop + float64((len(curves)+1)/2)*legendHeight, body: d.body.String(),
+		height: heightOf(y, len(curves)), body: d.body.String(),
 	}
 }
 

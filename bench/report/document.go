@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -104,6 +105,20 @@ func (c cell) String() string {
 	return strings.Join(append(words, c.Size, c.Payload, cpu), " ")
 }
 
+// bytes is the size of an event.
+func (c cell) bytes() (int, error) {
+	for _, unit := range []struct {
+		name  string
+		bytes int
+	}{{"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}} { // the longest first: each ends with the next
+		if digits, ok := strings.CutSuffix(c.Size, unit.name); ok {
+			n, err := strconv.Atoi(digits)
+			return n * unit.bytes, err
+		}
+	}
+	return 0, fmt.Errorf("%q is not a size", c.Size)
+}
+
 // ofLatency reports whether it is times that the cell is about, and not rates.
 func (c cell) ofLatency() bool {
 	return c.Pattern == "ping-pong" || c.Pattern == "open-loop" || c.Pattern == "outage"
@@ -111,11 +126,13 @@ func (c cell) ofLatency() bool {
 
 // sample is one pass.
 type sample struct {
-	Rate        float64        `json:"rate"`
-	Offered     float64        `json:"offered"`
-	CPUPerEvent float64        `json:"cpu_us_per_event"`
-	Latency     *stats.Latency `json:"latency_ns"`
-	Histogram   string         `json:"histogram"`
+	Rate        float64         `json:"rate"`
+	Offered     float64         `json:"offered"`
+	CPUPerEvent float64         `json:"cpu_us_per_event"`
+	Latency     *stats.Latency  `json:"latency_ns"`
+	Histogram   string          `json:"histogram"`
+	Recovery    time.Duration   `json:"recovery_ns"`
+	Timeline    *stats.Timeline `json:"timeline"`
 }
 
 // median is the middle of a metric of all passes.
@@ -199,31 +216,37 @@ func (d document) cells() [][]row {
 // fact is a line about where figures come from.
 type fact struct{ Name, Value string }
 
-// facts are settings by name, those within others too. Durations are made readable.
+// facts are settings by name, those within others too, but for those without a value. Durations are made readable.
 func facts(settings map[string]any) []fact {
 	var all []fact
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		switch value := settings[name].(type) {
+		case nil:
 		case map[string]any:
 			all = append(all, facts(value)...)
 		case []any:
 			texts := make([]string, len(value))
 			for i, v := range value {
-				texts[i] = fmt.Sprint(v)
+				texts[i] = setting(name, v)
 			}
-			all = append(all, fact{name, strings.Join(texts, ", ")})
-		case json.Number:
-			if short, ok := strings.CutSuffix(name, "_ns"); ok {
-				ns, _ := value.Int64()
-				all = append(all, fact{short, time.Duration(ns).String()})
-				continue
-			}
-			all = append(all, fact{name, value.String()})
+			all = append(all, fact{strings.TrimSuffix(name, inNanoseconds), strings.Join(texts, ", ")})
 		default:
-			all = append(all, fact{name, fmt.Sprint(value)})
+			all = append(all, fact{strings.TrimSuffix(name, inNanoseconds), setting(name, value)})
 		}
 	}
 	return all
+}
+
+// inNanoseconds ends the names of durations.
+const inNanoseconds = "_ns"
+
+// setting is one value of a setting.
+func setting(name string, value any) string {
+	if number, ok := value.(json.Number); ok && strings.HasSuffix(name, inNanoseconds) {
+		ns, _ := number.Int64()
+		return time.Duration(ns).String()
+	}
+	return fmt.Sprint(value)
 }
 
 // machine are the lines of an environment but for its modules. What is not known is left out.

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// draw makes the figures of one cell, without names: rates or latencies, and then the ratios to each baseline.
+// draw makes the figures of one cell, without names: rates or latencies, through an outage first, and then the ratios to each baseline.
 func draw(rows []row) ([]figure, error) {
 	title := rows[0].Cell.String()
 	rows = slices.DeleteFunc(slices.Clone(rows), func(r row) bool { return len(r.Samples) == 0 })
@@ -19,6 +19,11 @@ func draw(rows []row) ([]figure, error) {
 		if figures, err = drawLatencies(title, rows); err != nil {
 			return nil, err
 		}
+		outages, err := drawOutage(title, rows)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(outages, figures...)
 	} else {
 		figures = append(figures, drawRates(title, rows))
 	}
@@ -44,7 +49,10 @@ func drawRates(title string, rows []row) figure {
 
 // metric is the name of the ratios that a cell is about.
 func (c cell) metric() string {
-	if c.ofLatency() {
+	switch {
+	case c.Outage > 0:
+		return "recovery"
+	case c.ofLatency():
 		return "p50"
 	}
 	return "rate"
@@ -58,36 +66,25 @@ func drawRatios(title, base string, rows []row) figure {
 			lanes = append(lanes, lane{name: r.Name, value: fraction(ratio), of: ratio})
 		}
 	}
-	what := "events/s"
-	if metric == "p50" {
-		what = "median latency"
-	}
-	return ratios(title, what+" ÷ "+base, lanes)
+	what := map[string]string{"rate": "events/s", "p50": "median latency", "recovery": "time to recover"}
+	return ratios(title, what[metric]+" ÷ "+base, lanes)
 }
 
-// drawLatencies spreads the curves over figures: the bus's beside the baselines, and then beside as many peers at a time as there
-// are colours for. Where that would leave few, the bus has figures of its own.
+// drawLatencies has the curves of all rows that have any.
 func drawLatencies(title string, rows []row) ([]figure, error) {
-	byFamily := make(map[string][]curve)
+	var curves []curve
 	for _, r := range rows {
 		c, ok, err := curveOf(r)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			byFamily[family(r.Name)] = append(byFamily[family(r.Name)], c)
+			curves = append(curves, c)
 		}
 	}
-	beside := byFamily["bus"]
-	var groups [][]curve
-	if alone := len(byFamily["raw"])+len(byFamily["peer"]) == 0; alone || len(beside) > mostCurves/2 {
-		groups, beside = slices.Collect(slices.Chunk(beside, mostCurves)), nil
-	}
-	groups = slices.AppendSeq(groups, slices.Chunk(byFamily["raw"], mostCurves-len(beside)))
-	groups = slices.AppendSeq(groups, slices.Chunk(byFamily["peer"], mostCurves-len(beside)))
 	var figures []figure
-	for _, group := range groups {
-		figures = append(figures, percentiles(title, "latency by percentile", slices.Concat(beside, group)))
+	for _, group := range groups(curves, func(c curve) string { return c.name }) {
+		figures = append(figures, percentiles(title, "latency by percentile", group))
 	}
 	return figures, nil
 }

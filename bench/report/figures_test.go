@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // TestFigures holds one of each kind against its file, and all of them to be XML by themselves.
 func TestFigures(t *testing.T) {
-	_, figures, err := render([]document{documentOf(t, "speed.json")})
+	_, figures, err := render([]document{documentOf(t, "speed.json"), documentOf(t, "links.json")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,10 +31,11 @@ func TestFigures(t *testing.T) {
 			}
 		}
 	}
-	for i, name := range []string{"bars.svg", "ratios.svg", "", "curves.svg"} {
-		if name != "" {
-			equalsGolden(t, name, []byte(figures[i].Inline()))
-		}
+	for name, is := range map[string]string{
+		"bars.svg": "run1-1-1", "ratios.svg": "run1-1-2", "curves.svg": "run1-2-1", "losses.svg": "run2-loss-1", "outage.svg": "run2-4-1",
+	} {
+		i := slices.IndexFunc(figures, func(f figure) bool { return strings.HasPrefix(f.ID, is+"-") })
+		equalsGolden(t, name, []byte(figures[i].Inline()))
 	}
 }
 
@@ -129,7 +131,7 @@ func TestNoCurveIsLeftOut(t *testing.T) {
 		all := ""
 		for _, f := range figures {
 			all += f.body
-			if strings.Contains(f.body, fmt.Sprintf("line%d", mostCurves)) {
+			if strings.Contains(f.body, fmt.Sprintf("line%d", mostLines)) {
 				t.Errorf("%+v: a curve without a colour", c)
 			}
 		}

@@ -26,11 +26,12 @@ type section struct {
 	Interrupted bool
 	Facts       []fact
 	Modules     []fact
+	Loss        *part // goodput against loss; nil where there is none
 	Cells       []part
 	Situations  []situation
 }
 
-// part is a cell on the page.
+// part is a cell on the page, or what several have together, which has no table.
 type part struct {
 	ID, Title string
 	Rate      string // of an open loop
@@ -48,6 +49,9 @@ func render(documents []document) ([]byte, []figure, error) {
 			return nil, nil, err
 		}
 		sections = append(sections, s)
+		if s.Loss != nil {
+			figures = append(figures, s.Loss.Figures...)
+		}
 		for _, p := range s.Cells {
 			figures = append(figures, p.Figures...)
 		}
@@ -70,6 +74,14 @@ func (d document) section(id string) (section, error) {
 		Facts: append(machine(d.Environment), facts(settings)...), Modules: modules(d.Environment),
 		Situations: situations(d.Results),
 	}
+	losses, err := drawLosses(d.Rows)
+	if err != nil {
+		return s, err
+	}
+	if len(losses) > 0 {
+		s.Loss = &part{ID: id + "-loss", Title: "Goodput against loss"}
+		s.Loss.take(losses)
+	}
 	for i, rows := range d.cells() {
 		p, err := partOf(fmt.Sprintf("%s-%d", id, i+1), rows)
 		if err != nil {
@@ -82,15 +94,20 @@ func (d document) section(id string) (section, error) {
 
 func partOf(id string, rows []row) (part, error) {
 	p := part{ID: id, Title: rows[0].Cell.String(), Table: figuresOf(rows)}
-	if rate := rows[0].OfferedRate; rate > 0 {
+	if rate := rows[0].OfferedRate; rate > 0 && rows[0].Cell.Rate == 0 { // else the title has it
 		p.Rate = short(rate) + " events/s"
 	}
-	var err error
-	p.Figures, err = draw(rows)
-	for i := range p.Figures {
-		p.Figures[i].ID = fmt.Sprintf("%s-%d-%s", id, i+1, slug(p.Figures[i].Title))
-	}
+	figures, err := draw(rows)
+	p.take(figures)
 	return p, err
+}
+
+// take gives figures their names.
+func (p *part) take(figures []figure) {
+	for i := range figures {
+		figures[i].ID = fmt.Sprintf("%s-%d-%s", p.ID, i+1, slug(figures[i].Title))
+	}
+	p.Figures = figures
 }
 
 var notInSlug = regexp.MustCompile(`[^a-z0-9]+`)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ import (
 )
 
 func TestPage(t *testing.T) {
-	page, _, err := render([]document{documentOf(t, "speed.json"), documentOf(t, "behaviour.json")})
+	page, _, err := render([]document{documentOf(t, "speed.json"), documentOf(t, "links.json"), documentOf(t, "behaviour.json")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,11 +27,10 @@ var figureOnPage = regexp.MustCompile(`(?s)<svg.*?</svg>\n`)
 
 // TestPageNeedsNothingElse: whatever is in the results, the page has no scripts and loads nothing.
 func TestPageNeedsNothingElse(t *testing.T) {
-	speed, behaviour := documentOf(t, "speed.json"), documentOf(t, "behaviour.json")
+	documents := []document{documentOf(t, "speed.json"), documentOf(t, "links.json"), documentOf(t, "behaviour.json")}
 	const hostile = `</text></style></svg>"'><script src=http://example.com/x.js onload=x()>&` + "\x00\x1b"
-	taint(reflect.ValueOf(&speed).Elem(), hostile)
-	taint(reflect.ValueOf(&behaviour).Elem(), hostile)
-	page, figures, err := render([]document{speed, behaviour})
+	taint(reflect.ValueOf(documents), hostile)
+	page, figures, err := render(documents)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func taint(v reflect.Value, text string) {
 		v.SetString(v.String() + text)
 	case reflect.Struct:
 		for i := range v.NumField() {
-			if name := v.Type().Field(i).Name; v.Type().Field(i).IsExported() && name != "Histogram" && name != "Pattern" {
+			if name := v.Type().Field(i).Name; v.Type().Field(i).IsExported() && !slices.Contains([]string{"Histogram", "Pattern", "Size"}, name) {
 				taint(v.Field(i), text)
 			}
 		}
@@ -103,7 +103,7 @@ func taint(v reflect.Value, text string) {
 			taint(value, text)
 			v.SetMapIndex(key, reflect.Value{})
 			name := key.String()
-			if _, metric := map[string]bool{"rate": true, "p50": true, "p99": true, "cpu": true}[name]; !metric {
+			if _, metric := map[string]bool{"rate": true, "p50": true, "p99": true, "cpu": true, "recovery": true}[name]; !metric {
 				name += text
 			}
 			v.SetMapIndex(reflect.ValueOf(name), value)
@@ -126,7 +126,7 @@ func TestContrast(t *testing.T) {
 		for _, m := range regexp.MustCompile(`--(\w+): #([0-9a-f]{6});`).FindAllStringSubmatch(text, -1) {
 			luminances[m[1]] = luminance(t, m[2])
 		}
-		if len(luminances) != 6+3+mostCurves {
+		if len(luminances) != 6+3+mostLines {
 			t.Errorf("%s: %d colours", theme, len(luminances))
 		}
 		for name, l := range luminances {

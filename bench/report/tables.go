@@ -43,6 +43,9 @@ func figuresOf(rows []row) table {
 	if c.ofLatency() {
 		t.Head = []string{"contender", "p50", "p90", "p99", "p99.9", "max"}
 	}
+	if c.Outage > 0 {
+		t.Head = slices.Insert(t.Head, 1, "recovery")
+	}
 	for _, base := range bases {
 		t.Head = append(t.Head, c.metric()+" ÷ "+base)
 	}
@@ -61,6 +64,9 @@ func figuresOf(rows []row) table {
 // entries are the figures of a row, "–" where there is none.
 func (r row) entries(bases []string) []string {
 	var texts []string
+	if r.Cell.Outage > 0 {
+		texts = append(texts, span(r.median(func(s sample) float64 { return float64(s.Recovery) })))
+	}
 	if r.Cell.ofLatency() {
 		for _, of := range []func(stats.Latency) int64{
 			func(l stats.Latency) int64 { return l.P50 }, func(l stats.Latency) int64 { return l.P90 },
