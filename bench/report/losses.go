@@ -95,7 +95,9 @@ func goodputs(title string, losses []float64, most float64, all []goodput) figur
 		var texts []string
 		for j, loss := range losses {
 			r, ok := g.byLoss[loss]
-			if !ok {
+			if !ok { // nothing is known of what is between its neighbours
+				d.course(i, points)
+				points = nil
 				continue
 			}
 			at := x.at(float64(j)) + aside
@@ -103,15 +105,22 @@ func goodputs(title string, losses []float64, most float64, all []goodput) figur
 			points = append(points, point{at, y.at(r.Median)})
 			texts = append(texts, fmt.Sprintf("%s at %v %%", short(r.Median), loss))
 		}
-		d.curve(lineOf(i), points)
-		for _, p := range points {
-			d.dot(lineOf(i)+" spread", p, 2.5)
-		}
+		d.course(i, points)
 		d.legend(i, y, g.name)
 		said[i] = g.name + " " + strings.Join(texts, ", ")
 	}
 	return figure{
 		Title: title + ": goodput by loss", Desc: strings.Join(said, "; ") + " in Mbit/s.",
 		height: heightOf(y, len(all)), body: d.body.String(),
+	}
+}
+
+// course draws an unbroken part of line i, with a dot for each of its points.
+func (d *drawing) course(i int, points []point) {
+	if len(points) > 1 {
+		d.curve(lineOf(i), points)
+	}
+	for _, p := range points {
+		d.dot(lineOf(i)+" spread", p, 2.5)
 	}
 }

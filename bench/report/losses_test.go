@@ -58,6 +58,21 @@ func TestLossesAreInOrder(t *testing.T) {
 	}
 }
 
+// TestLineIsBroken at a loss without a pass.
+func TestLineIsBroken(t *testing.T) {
+	rows := []row{lossy("raw/quic", 1, 20)}
+	for _, loss := range []float64{0, 0.1, 3, 5} {
+		rows = append(rows, lossy("bus/quic", loss, 20))
+	}
+	figures, err := drawLosses(rows)
+	if err != nil || len(figures) != 1 {
+		t.Fatal(len(figures), err)
+	}
+	if lines, dots := strings.Count(figures[0].body, "<polyline"), strings.Count(figures[0].body, "<circle"); lines != 2 || dots != 5 {
+		t.Errorf("%d lines and %d dots", lines, dots)
+	}
+}
+
 // TestStacks: where there are too many for one plot, the bus stays beside what it stands on.
 func TestStacks(t *testing.T) {
 	names := []string{"raw/quic", "bus/quic", "raw/tls cubic", "bus/tcp cubic"}
