@@ -222,6 +222,10 @@ func facts(settings map[string]any) []fact {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		switch value := settings[name].(type) {
 		case nil:
+		case string:
+			if value != "" {
+				all = append(all, fact{name, value})
+			}
 		case map[string]any:
 			all = append(all, facts(value)...)
 		case []any:

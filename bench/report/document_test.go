@@ -25,7 +25,7 @@ func TestParseRefuses(t *testing.T) {
 func TestFacts(t *testing.T) {
 	got := facts(map[string]any{
 		"time_ns": json.Number("300000000"), "passes": json.Number("5"), "size": []any{"64B", "1KiB"},
-		"peers": map[string]any{"peer": []any{"nats/tls"}}, "quick": true, "fan": nil, "rtt_ns": []any{json.Number("1000000"), json.Number("20000000")},
+		"peers": map[string]any{"peer": []any{"nats/tls"}}, "quick": true, "fan": nil, "events": "", "rtt_ns": []any{json.Number("1000000"), json.Number("20000000")},
 	})
 	want := []fact{{"passes", "5"}, {"peer", "nats/tls"}, {"quick", "true"}, {"rtt", "1ms, 20ms"}, {"size", "64B, 1KiB"}, {"time", "300ms"}}
 	if !slices.Equal(got, want) {

@@ -90,8 +90,11 @@ func (r row) entries(bases []string) []string {
 		}
 		texts = append(texts, text)
 	}
-	return append(texts,
-		known(r.median(func(s sample) float64 { return s.CPUPerEvent }), "%.3g"),
+	cpu := "–"
+	if v := r.median(func(s sample) float64 { return s.CPUPerEvent }); v > 0 {
+		cpu = short(v) // across links, it may be thousands
+	}
+	return append(texts, cpu,
 		known(r.Wire.BytesPerEvent, "%.4g"), known(r.Wire.PacketsPerEvent, "%.3g"))
 }
 
