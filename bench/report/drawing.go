@@ -84,12 +84,13 @@ func (d *drawing) headline(title, below string) float64 {
 	return y + rest
 }
 
-// wrap breaks a text between words into lines that fit a figure.
+// wrap breaks a text between words into lines that fit a figure. A percent sign stays with its number.
 func wrap(text string) []string {
 	const most = 46
 	var lines []string
 	for i, word := range strings.Fields(text) {
-		if last := len(lines) - 1; i > 0 && utf8.RuneCountInString(lines[last])+1+utf8.RuneCountInString(word) <= most {
+		last := len(lines) - 1
+		if i > 0 && (strings.HasPrefix(word, "%") || utf8.RuneCountInString(lines[last])+1+utf8.RuneCountInString(word) <= most) {
 			lines[last] += " " + word
 		} else {
 			lines = append(lines, word)

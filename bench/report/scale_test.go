@@ -58,6 +58,7 @@ func TestWrap(t *testing.T) {
 	}{
 		{"one-way 64B random free", []string{"one-way 64B random free"}},
 		{"open-loop at 50 % of bus/quic adaptive 64B earthquakes pinned", []string{"open-loop at 50 % of bus/quic adaptive 64B", "earthquakes pinned"}},
+		{"outage of 1s at 200/s 1KiB: RTT 20ms, loss 0 %, 20 Mbit/s", []string{"outage of 1s at 200/s 1KiB: RTT 20ms, loss 0 %,", "20 Mbit/s"}},
 		{"", nil},
 	} {
 		if got := wrap(c.text); !slices.Equal(got, c.want) {
