@@ -84,12 +84,13 @@ func TestSmoke(t *testing.T) {
 		if cut := c.Pattern == "outage"; cut != (p.Link.Cut > 0) || cut != (p.Recovery >= rtt/2) || cut && p.Latency.Max < outage {
 			t.Errorf("%s of %s: %+v", c.Pattern, row.Name, p)
 		}
-		// What was scheduled for before the cut has a slot too, and what was scheduled for just after it waited until the end.
+		// What was scheduled for before the cut has a slot too, and what was scheduled for just after it waited until the end. On a machine
+		// too busy to send on time, there may be no such event.
 		if line := p.Timeline; c.Pattern != "outage" {
 			if line.Slot != 0 {
 				t.Errorf("%s of %s has a timeline", c.Pattern, row.Name)
 			}
-		} else if line.Slot != outage/50 || line.From >= 0 || len(line.Count) != len(line.Max) || len(line.Max) == 0 || slices.Max(line.Max) < outage*9/10 {
+		} else if len(row.Rejected) == 0 && (line.Slot != outage/50 || line.From >= 0 || len(line.Count) != len(line.Max) || len(line.Max) == 0 || slices.Max(line.Max) < outage*9/10) {
 			t.Errorf("%s: %+v", row.Name, line)
 		}
 		if !strings.Contains(out.String(), row.Name) {
