@@ -10,6 +10,7 @@ import (
 // frameReader takes frames off a stream (PROTOCOL.md §4).
 type frameReader struct {
 	r       *bufio.Reader
+	filler  Filler // nil if the stream is none
 	limit   int
 	longest int // of the frames that came
 }
@@ -19,7 +20,8 @@ type frameReader struct {
 const frameBuffer = 4 << 10
 
 func newFrameReader(r io.Reader, limit int) *frameReader {
-	return &frameReader{r: bufio.NewReaderSize(r, frameBuffer), limit: limit}
+	filler, _ := r.(Filler)
+	return &frameReader{r: bufio.NewReaderSize(r, frameBuffer), filler: filler, limit: limit}
 }
 
 // next reads a frame into buf, which it grows as the bytes arrive: a length that a peer only
@@ -54,13 +56,25 @@ func (f *frameReader) readFull(buf []byte, n int) ([]byte, error) {
 			buf = grown
 		}
 		part := buf[len(buf) : len(buf)+k]
-		if _, err := io.ReadFull(f.r, part); err != nil {
+		if err := f.fill(part); err != nil {
 			return nil, unexpected(err)
 		}
 		buf = buf[:len(buf)+k]
 		n -= k
 	}
 	return buf, nil
+}
+
+// fill reads p: what was read ahead, and then from where it arrives.
+func (f *frameReader) fill(p []byte) error {
+	if ahead := min(f.r.Buffered(), len(p)); f.filler != nil && len(p)-ahead >= frameBuffer {
+		if _, err := io.ReadFull(f.r, p[:ahead]); err != nil {
+			return err
+		}
+		return f.filler.Fill(p[ahead:])
+	}
+	_, err := io.ReadFull(f.r, p)
+	return err
 }
 
 // unexpected is the error of a stream that ended inside a frame. A connection that was lost ends no

@@ -103,6 +103,12 @@ type TryWriter interface {
 	TryWrite(p []byte) (ok bool, err error)
 }
 
+// Filler is implemented by streams that can put what arrives where it is to stay. A node reads long frames by it.
+type Filler interface {
+	// Fill reads until p is full. An error ends the reading half, and p may still be written to then.
+	Fill(p []byte) error
+}
+
 // RTTMeasurer is implemented by connections that measure the round-trip time to
 // the peer; [Node.Topology] shows it.
 type RTTMeasurer interface {

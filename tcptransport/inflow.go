@@ -61,7 +61,9 @@ type inflow struct {
 	mu         sync.Mutex
 	head, tail *chunk
 	unread     int
-	err        error // why there is nothing more to read; io.EOF after fin, once unread is 0
+	into       []byte // what a Fill still waits for; nothing is unread then
+	cut        bool   // that was not all of it, and is all there will be
+	err        error  // why there is nothing more to read; io.EOF after fin, once unread is 0
 	fin        bool
 	over       bool // nothing is stored any more
 	deadline   time.Time
@@ -93,12 +95,20 @@ func (f *inflow) expect(n int) (wrong string) {
 	return ""
 }
 
-// put stores bytes of a frame that was expected.
-func (f *inflow) put(p []byte) {
+// put stores bytes of a frame that was expected. It returns by how much the peer's allowance is to be raised.
+func (f *inflow) put(p []byte, rtt time.Duration) (grant int) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.over {
-		f.mu.Unlock()
-		return
+		return 0
+	}
+	if len(f.into) > 0 {
+		n := copy(f.into, p)
+		p = p[n:]
+		grant = f.advance(n, rtt)
+	}
+	if len(p) == 0 {
+		return grant
 	}
 	f.unread += len(p)
 	for len(p) > 0 {
@@ -109,22 +119,56 @@ func (f *inflow) put(p []byte) {
 		f.tail.w += n
 		p = p[n:]
 	}
-	f.mu.Unlock()
 	f.wake.notify()
+	return grant
+}
+
+// place is where up to n bytes that come next are waited for, or nil. What was read there is told by came. Until
+// then nothing else is put there, for only the connection's reader does that.
+func (f *inflow) place(n int) []byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.into) == 0 || f.over {
+		return nil
+	}
+	return f.into[:min(n, len(f.into))]
+}
+
+// came takes note of n bytes that were read to their place. It returns a grant, as put does.
+func (f *inflow) came(n int, rtt time.Duration) (grant int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.over {
+		return 0
+	}
+	return f.advance(n, rtt)
+}
+
+// advance steps over n bytes that a Fill got. mu is held.
+func (f *inflow) advance(n int, rtt time.Duration) (grant int) {
+	if f.into = f.into[n:]; len(f.into) == 0 {
+		f.wake.notify()
+	}
+	return f.used(n, rtt)
 }
 
 // give is put of what c holds, which becomes the stream's.
-func (f *inflow) give(c *chunk) {
+func (f *inflow) give(c *chunk, rtt time.Duration) (grant int) {
 	f.mu.Lock()
-	if f.over {
-		f.mu.Unlock()
+	defer f.mu.Unlock()
+	if len(f.into) > 0 {
+		n := copy(f.into, c.data[c.r:c.w])
+		c.r += n
+		grant = f.advance(n, rtt)
+	}
+	if f.over || c.r == c.w {
 		chunks.Put(c)
-		return
+		return grant
 	}
 	f.unread += c.w - c.r
 	f.append(c)
-	f.mu.Unlock()
 	f.wake.notify()
+	return grant
 }
 
 // append appends a chunk to what is unread. mu is held.
@@ -176,11 +220,54 @@ func (f *inflow) read(p []byte, rtt time.Duration) (n, grant int, drained bool, 
 		return 0, 0, false, err
 	}
 	n = f.take(p)
-	f.consumed += n
-	if !f.fin && 2*f.consumed >= f.size {
-		grant = f.allow(rtt)
+	return n, f.used(n, rtt), n > 0 && f.fin && f.unread == 0, nil
+}
+
+// fill has what comes next put into p, after what is there already. It returns a grant, as read does.
+func (f *inflow) fill(p []byte, rtt time.Duration) (grant int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.take(p)
+	f.into = p[n:]
+	if f.over {
+		f.release()
 	}
-	return n, grant, n > 0 && f.fin && f.unread == 0, nil
+	return f.used(n, rtt)
+}
+
+// filled waits until the last fill is done, and reports whether everything was read that will ever come. If it can't be
+// done, the half fails.
+func (f *inflow) filled() (drained bool, err error) {
+	f.mu.Lock()
+	for len(f.into) > 0 && f.err == nil && !f.fin && !expired(f.deadline) {
+		deadline := f.deadline
+		f.mu.Unlock()
+		f.wake.wait(deadline)
+		f.mu.Lock()
+	}
+	defer f.mu.Unlock()
+	switch {
+	case len(f.into) == 0 && !f.cut:
+		return f.fin && f.unread == 0, nil
+	case f.err != nil:
+		err = f.err
+	case f.fin:
+		err = io.ErrUnexpectedEOF
+	default:
+		err = os.ErrDeadlineExceeded
+	}
+	f.err = err
+	f.release()
+	return false, err
+}
+
+// used takes note of n bytes that the application got, and raises the allowance once they are many.
+func (f *inflow) used(n int, rtt time.Duration) (grant int) {
+	f.consumed += n
+	if f.fin || 2*f.consumed < f.size {
+		return 0
+	}
+	return f.allow(rtt)
 }
 
 func (f *inflow) take(p []byte) (n int) {
@@ -234,6 +321,7 @@ func (f *inflow) end() {
 
 // release gives back the memory and the share of the budget. mu is held.
 func (f *inflow) release() {
+	f.cut, f.into = f.cut || len(f.into) > 0, nil
 	if f.over {
 		return
 	}

@@ -16,7 +16,7 @@ func pump(t *testing.T, f *inflow, rtt time.Duration) int {
 		if wrong := f.expect(n); wrong != "" {
 			t.Fatal(wrong)
 		}
-		f.put(buf[:n])
+		f.put(buf[:n], rtt)
 		if got, _, _, err := f.read(buf, rtt); got != n || err != nil {
 			t.Fatalf("read %d of %d, %v", got, n, err)
 		}
@@ -69,7 +69,7 @@ func TestSlowReaderKeepsItsWindow(t *testing.T) {
 	buf := make([]byte, maxData)
 	for range 100 {
 		f.expect(maxData)
-		f.put(buf)
+		f.put(buf, 0)
 		f.since = f.since.Add(-time.Second)
 		if _, grant, _, _ := f.read(buf, 20*time.Millisecond); grant > firstWindow {
 			t.Fatalf("allowed %d more", grant)
@@ -90,12 +90,12 @@ func TestReadingAllocatesNothing(t *testing.T) {
 	buf := make([]byte, maxData)
 	if n := testing.AllocsPerRun(1000, func() {
 		f.expect(maxData)
-		f.put(buf)
+		f.put(buf, 0)
 		f.read(buf, 0)
 		f.expect(maxData)
 		c := newChunk()
 		c.w = maxData
-		f.give(c)
+		f.give(c, 0)
 		f.read(buf, 0)
 	}); n > 0 {
 		t.Errorf("%v allocations for two frames", n)

@@ -23,10 +23,14 @@ func (r *reader) run() error {
 	r.into = newChunk()
 	defer func() { chunks.Put(r.into) }()
 	for {
-		n, err := r.conn.socket.secure.Read(r.into.data[r.end:])
+		place, straight := r.place()
+		n, err := r.conn.socket.secure.Read(place)
 		if n > 0 {
 			r.conn.heard()
-			if err := r.consume(n); err != nil {
+			if straight {
+				r.left -= n
+				r.stream.grant(r.stream.in.came(n, r.conn.rtt.least()))
+			} else if err := r.consume(n); err != nil {
 				return err
 			}
 		}
@@ -34,6 +38,16 @@ func (r *reader) run() error {
 			return err
 		}
 	}
+}
+
+// place is where to read to: the rest of a data frame to where the application waits for it, if it does.
+func (r *reader) place() (p []byte, straight bool) {
+	if r.left > 0 && r.end == 0 && r.stream != nil {
+		if p = r.stream.in.place(r.left); p != nil {
+			return p, true
+		}
+	}
+	return r.into.data[r.end:], false
 }
 
 // consume handles what was read, n bytes of it just now, and keeps an unfinished frame at its end: less than
@@ -86,12 +100,13 @@ func (r *reader) parse(b []byte) (rest []byte, err error) {
 // deliver puts the first n bytes of b into the stream. Where they are most of a chunk and the last of what was read,
 // the stream gets the chunk itself.
 func (r *reader) deliver(b []byte, n int) {
+	s, rtt := r.stream, r.conn.rtt.least()
 	if n < len(b) || n < chunkSize/2 {
-		r.stream.in.put(b[:n])
+		s.grant(s.in.put(b[:n], rtt))
 		return
 	}
 	r.into.r, r.into.w = r.end-n, r.end
-	r.stream.in.give(r.into)
+	s.grant(s.in.give(r.into, rtt))
 	r.into, r.end = newChunk(), 0
 }
 

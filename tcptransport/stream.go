@@ -25,6 +25,7 @@ type Stream struct {
 var (
 	_ bus.Stream      = (*Stream)(nil)
 	_ bus.Prioritizer = (*Stream)(nil)
+	_ bus.Filler      = (*Stream)(nil)
 )
 
 // The halves of a stream, as bits of Stream.done.
@@ -40,16 +41,32 @@ func newStream(c *Conn, ours bool) *Stream {
 // Read reads what has arrived, and waits for the first byte.
 func (s *Stream) Read(p []byte) (int, error) {
 	n, grant, drained, err := s.in.read(p, s.conn.rtt.least())
-	if grant > 0 {
-		s.conn.writer.grant(s, grant)
-		if s.conn.rtt.stale() {
-			s.conn.writer.sendPing()
-		}
-	}
+	s.grant(grant)
 	if drained {
 		s.halfDone(received)
 	}
 	return n, err
+}
+
+// Fill reads until p is full. The connection decrypts into it. A Fill that fails fails the reading half.
+func (s *Stream) Fill(p []byte) error {
+	s.grant(s.in.fill(p, s.conn.rtt.least()))
+	drained, err := s.in.filled()
+	if drained {
+		s.halfDone(received)
+	}
+	return err
+}
+
+// grant lets the peer send as much more.
+func (s *Stream) grant(n int) {
+	if n == 0 {
+		return
+	}
+	s.conn.writer.grant(s, n)
+	if s.conn.rtt.stale() {
+		s.conn.writer.sendPing()
+	}
 }
 
 // Write writes all of p, unless it fails.

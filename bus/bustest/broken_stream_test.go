@@ -191,6 +191,48 @@ var brokenStreams = []breakage{
 	{"TryWrite", "it takes nothing", func(f *faulty) {
 		f.stream = func(s *faultyStream) { s.tryWrite = func([]byte) (bool, error) { return false, nil } }
 	}},
+	{"Fill", "it gives what there is", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.fill = func(p []byte) error {
+				_, err := s.Read(p)
+				return err
+			}
+		}
+	}},
+	{"Fill", "an end is enough", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.fill = func(p []byte) error {
+				if _, err := io.ReadFull(s, p); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+					return err
+				}
+				return nil
+			}
+		}
+	}},
+	{"Fill", "it knows no deadline", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.fill = func(p []byte) error {
+				for n := 0; n < len(p); {
+					k, err := s.Read(p[n:])
+					if n += k; errors.Is(err, os.ErrDeadlineExceeded) {
+						<-f.over
+					} else if err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
+	}},
+	{"Fill", "it skips what was not read yet", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.fill = func(p []byte) error {
+				_, err := io.ReadFull(s, p)
+				s.Read(make([]byte, 1))
+				return err
+			}
+		}
+	}},
 	{"BlockedStreamHoldsUpNoOther", "the streams of a connection take turns", func(f *faulty) {
 		f.conn = func(c *faultyConn) { c.lock = make(chan struct{}, 1) }
 		f.stream = func(s *faultyStream) {

@@ -3,6 +3,7 @@ package bustest
 import (
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -261,6 +262,7 @@ type faultyStream struct {
 
 	read, write                 func(p []byte) (int, error)
 	tryWrite                    func(p []byte) (bool, error)
+	fill                        func(p []byte) error
 	closeWrite                  func() error
 	reset                       func(code bus.CloseCode)
 	readDeadline, writeDeadline func(t time.Time) error
@@ -285,6 +287,14 @@ func (s *faultyStream) TryWrite(p []byte) (bool, error) {
 		return s.tryWrite(p)
 	}
 	return s.Stream.(bus.TryWriter).TryWrite(p)
+}
+
+func (s *faultyStream) Fill(p []byte) error {
+	if s.fill != nil {
+		return s.fill(p)
+	}
+	_, err := io.ReadFull(s, p)
+	return err
 }
 
 func (s *faultyStream) CloseWrite() error {

@@ -271,40 +271,6 @@ func backPressure(t *trial) {
 	t.must(writing.wait(t, "Write once somebody reads"))
 }
 
-// tryWrite fills a stream that nobody reads, for as long as that needs no waiting.
-func tryWrite(t *trial) {
-	opened, accepted := t.streams()
-	s, ok := opened.(bus.TryWriter)
-	if !ok {
-		return
-	}
-	const each = 1000
-	n := 0
-	for ok = true; ok && n <= mostTaken; {
-		var err error
-		ok, err = await(t, "TryWrite", func() (bool, error) {
-			p := pattern(n, each)
-			defer clear(p)
-			return s.TryWrite(p)
-		})
-		t.must(err)
-		if ok {
-			n += each
-		}
-	}
-	if n == 0 || n > mostTaken {
-		t.Errorf("%d bytes were taken while nobody read, want some and at most %d MiB", n, mostTaken>>20)
-	}
-	sent := t.start(func() error {
-		_, err := opened.Write(pattern(n, 1<<20))
-		return errors.Join(err, opened.CloseWrite())
-	})
-	t.readEOF(accepted, pattern(0, n+(1<<20)))
-	t.must(sent.wait(t, "Write after TryWrite"))
-	_, err := s.TryWrite([]byte("x"))
-	t.closedHere("TryWrite after CloseWrite", err)
-}
-
 func blockedStreamHoldsUpNoOther(t *trial) {
 	blocked, unread := t.streams()
 	writing := t.startWrite(blocked)

@@ -28,6 +28,7 @@ type stream struct {
 var (
 	_ bus.Stream    = (*stream)(nil)
 	_ bus.TryWriter = (*stream)(nil)
+	_ bus.Filler    = (*stream)(nil)
 )
 
 // pipe is one direction of a stream. Nothing moves the bytes in it: each piece has its time of arrival, before
@@ -102,6 +103,12 @@ func (s *stream) Read(p []byte) (int, error) {
 		}
 		s.conn.sleep(sooner(sooner(next, again), s.readUntil), &s.changed, changed, nil)
 	}
+}
+
+// Fill saves nothing here.
+func (s *stream) Fill(p []byte) error {
+	_, err := io.ReadFull(s, p)
+	return err
 }
 
 // take moves bytes that have arrived to p. The lock is held.
