@@ -15,13 +15,16 @@ type frameReader struct {
 	longest int // of the frames that came
 }
 
-// frameBuffer is what a frameReader reads ahead: heads and small frames. What is longer is read to
-// where it stays.
-const frameBuffer = 4 << 10
+// What a frameReader reads ahead: heads and small frames. What is longer is read to
+// where it stays. Every peer has a control stream, and an idle one nothing else.
+const (
+	dataAhead    = 4 << 10
+	controlAhead = 1 << 10
+)
 
-func newFrameReader(r io.Reader, limit int) *frameReader {
+func newFrameReader(r io.Reader, limit, ahead int) *frameReader {
 	filler, _ := r.(Filler)
-	return &frameReader{r: bufio.NewReaderSize(r, frameBuffer), filler: filler, limit: limit}
+	return &frameReader{r: bufio.NewReaderSize(r, ahead), filler: filler, limit: limit}
 }
 
 // next reads a frame into buf, which it grows as the bytes arrive: a length that a peer only
@@ -67,7 +70,7 @@ func (f *frameReader) readFull(buf []byte, n int) ([]byte, error) {
 
 // fill reads p: what was read ahead, and then from where it arrives.
 func (f *frameReader) fill(p []byte) error {
-	if ahead := min(f.r.Buffered(), len(p)); f.filler != nil && len(p)-ahead >= frameBuffer {
+	if ahead := min(f.r.Buffered(), len(p)); f.filler != nil && len(p)-ahead >= f.r.Size() {
 		if _, err := io.ReadFull(f.r, p[:ahead]); err != nil {
 			return err
 		}

@@ -189,7 +189,7 @@ func (p *path) url() string {
 }
 
 func (p *path) readControl(control Stream) error {
-	frames := newFrameReader(control, controlLimit)
+	frames := newFrameReader(control, controlLimit, controlAhead)
 	var buf []byte
 	for {
 		kind, body, err := frames.next(buf)
@@ -338,7 +338,7 @@ func (p *path) readData(s Stream) {
 
 func (p *path) readFrames(s Stream) error {
 	s.CloseWrite() // ours go on streams of our own
-	frames := newFrameReader(s, p.node.maxDataFrame)
+	frames := newFrameReader(s, p.node.maxDataFrame, dataAhead)
 	kind, body, err := frames.next(nil)
 	if err != nil {
 		return unexpected(err)
