@@ -72,9 +72,11 @@ type log struct {
 	finished bool          // and we have everything up to it
 	newest   time.Duration // when the newest entry came
 
-	received int64 // bytes of fresh batches, ever
-	edge     int64 // the right edge of the credit given, in the same count; never retreats
-	grant    int64 // taken from the shared pool
+	received int64         // bytes of fresh batches, ever
+	edge     int64         // the right edge of the credit given, in the same count; never retreats
+	grant    int64         // taken from the shared pool
+	paceAt   time.Duration // when a stretch of about a round trip began,
+	paceFrom int64         // and what was received before it
 
 	stalledAt uint64 // where live was when someone began to wait for room
 	expiry    timer

@@ -270,7 +270,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 	m.pass(now, l, b.First-1, run.judged)
 	m.took(p, run)
 	m.knows(q, l, b.Last())
-	m.credit(now, l, m.take(now, l, b, age))
+	m.credit(now, l, q, m.take(now, l, b, age))
 	m.arrived(now, p, l)
 	m.catchUp(l)
 	return nil

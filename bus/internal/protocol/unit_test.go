@@ -284,6 +284,38 @@ func TestHelloAndRecordRoundTrip(t *testing.T) {
 	}
 }
 
+// A log gets the credit for what its sender can send in two round trips, also where acknowledgements are so frequent that most of it
+// always seems to be left: else a long link would carry no more than a few batches a round trip, whatever its bandwidth. It does not
+// get much more than that.
+func TestCreditIsThatOfTwoRoundTrips(t *testing.T) {
+	const size, roundTrip = 16 << 10, 40 * time.Millisecond
+	for _, mbit := range []int64{1, 10, 100, 200} {
+		h := newHostile()
+		h.m.cfg.MaxBatch, h.m.pool, h.eager = 1<<20, 64<<20, true
+		h.greet()
+		h.m.PathClosed(h.now, h.honest, CodeNormal, "")
+		h.m.forgetPeer(h.now, h.m.peers[simID(2)])
+		h.m.paths[h.path].peer.rtt = roundTrip
+		h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+		each := time.Duration(size * 8 * int64(time.Second) / (mbit * 1e6))
+		for i, until := uint64(0), h.now+2*time.Second; h.now < until; i++ {
+			b := sealed(h.log(1), i+1, 1, size, "a.x")
+			h.mustData(frameBatch, append(uvarints(0, i, 0), b.Bytes()...))
+			h.now += each
+			h.m.Tick(h.now)
+			h.m.PollControl(h.now, h.path, nil)
+			h.drain()
+		}
+		once := mbit * 1e6 / 8 * int64(roundTrip) / int64(time.Second)
+		got := reserveWindow + h.m.logs[h.log(1)].grant
+		t.Logf("at %d Mbit/s: %d KiB of credit, %d KiB come in a round trip", mbit, got>>10, once>>10)
+		most := 4 * (once + mbit*1e6/8*int64(ackPace)/int64(time.Second) + size) // for it doubles
+		if got < 2*once || got > max(2*reserveWindow, most) {
+			t.Errorf("at %d Mbit/s: %d bytes of credit, %d come in a round trip", mbit, got, once)
+		}
+	}
+}
+
 // A batch that fills the reserve by itself must not keep its log from getting more credit: on a long link
 // that would be one batch a round trip.
 func TestCreditGrowsWithBatchesAsLargeAsTheReserve(t *testing.T) {

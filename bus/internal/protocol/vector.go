@@ -183,13 +183,18 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 
 // credit accounts for a fresh batch, and takes more credit for a log whose sender
 // uses what it has (§7.2).
-func (m *Machine) credit(now time.Duration, l *log, size int64) {
+func (m *Machine) credit(now time.Duration, l *log, from *peer, size int64) {
+	if now-l.paceAt > from.roundTrip()+ackPace {
+		l.paceAt, l.paceFrom = now, l.received
+	}
 	l.received += size
 	most := reserveWindow + l.grant
-	if l.edge-l.received < most/2 && l.liveBytes-size < most && l.grant < maxWindow { // what has just come is not stuck
+	used := l.edge-l.received < most/2 || l.received-l.paceFrom >= most/2
+	if used && l.liveBytes-size < most && l.grant < maxWindow { // what has just come is not stuck
 		more := min(most, maxWindow-l.grant, m.pool)
 		l.grant += more
 		m.pool -= more
+		l.paceAt, l.paceFrom = now, l.received
 	}
 	if l.edge <= l.received {
 		m.waitRoom(now, l)
