@@ -15,6 +15,8 @@ const (
 	// lingerBusy bounds how long an event waits while every sender is busy: a sender that
 	// is stuck must not hold back the others.
 	lingerBusy = time.Millisecond
+	// lingerBehind is the same while nobody has the credit for more.
+	lingerBehind = 10 * time.Millisecond
 	// lingerIdle is the same while nobody listens: the batch is only kept.
 	lingerIdle = 100 * time.Millisecond
 	maxWanted  = 1024 // topics a lane remembers the interest in
@@ -28,7 +30,7 @@ const (
 //
 // A batch is sealed when the first sender is ready for more, when it is full, or after a
 // millisecond. An idle bus seals at once, so batching adds no waiting; a busy one
-// seals at the pace of its senders, so batches grow with the load.
+// seals at the pace of its senders, so batches grow with the load. Senders that wait for credit are not idle.
 type lane struct {
 	node   *Node
 	index  uint8
@@ -36,6 +38,8 @@ type lane struct {
 
 	// busy counts senders of this lane that will come back for more by themselves.
 	busy atomic.Int32
+	// behind is whether they wait for credit, all of them.
+	behind atomic.Bool
 	// What connected peers hold of the log, as the machine last said.
 	heldEvents, heldBytes atomic.Int64
 
@@ -134,13 +138,17 @@ func (l *lane) emit(ctx context.Context, d *draft) (seq uint64, err error) {
 	l.builder.Append(d.topic, d.encoding, l.micros(), d.headers, d.payload)
 	full := l.builder.Size() >= batchTarget
 	wanted := full || l.isWanted()
-	now := full || wanted && l.busy.Load() == 0
+	behind := l.behind.Load()
+	now := full || wanted && l.busy.Load() == 0 && !behind
 	if !now && !l.waiting {
 		l.waiting = true
-		if wanted {
-			l.linger.Reset(lingerBusy)
-		} else {
+		switch {
+		case !wanted:
 			l.linger.Reset(lingerIdle)
+		case behind:
+			l.linger.Reset(lingerBehind)
+		default:
+			l.linger.Reset(lingerBusy)
 		}
 	}
 	alone, began := now && l.alone(), l.began
@@ -320,6 +328,7 @@ func (e *engine) append(l *lane, b *codec.Batch) *todo {
 	now := e.now()
 	e.m.Append(now, b)
 	l.setHeld(e.m.Held(l.index))
+	l.behind.Store(e.m.Behind(l.index))
 	e.collect(now, t)
 	e.mu.Unlock()
 	return t

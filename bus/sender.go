@@ -194,7 +194,7 @@ func (s *sender) poll() bool {
 	}
 	// We have just said that we won't be back. What was emitted before that and
 	// counted on us is ours to seal.
-	if s.own != nil && s.own.busy.Load() == 0 && s.own.open() {
+	if s.own != nil && s.own.busy.Load() == 0 && !s.own.behind.Load() && s.own.open() {
 		s.own.flush()
 	}
 	return false
@@ -219,6 +219,9 @@ func (s *sender) fill() {
 			}
 			s.parts = append(s.parts, pt)
 			s.size += len(heads) - before + len(pt.batch)
+		}
+		if s.own != nil {
+			s.own.behind.Store(m.Behind(s.lane))
 		}
 		if len(s.parts) == 0 {
 			s.idle()

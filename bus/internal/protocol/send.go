@@ -35,6 +35,26 @@ func (m *Machine) owes(c *cursor, e *entry) bool {
 	return true
 }
 
+// Behind says whether everyone connected who wants the newest batch of a log of ours has to be sent older ones
+// before it, for which there is no credit: what follows can't leave before a peer says more.
+func (m *Machine) Behind(lane uint8) (behind bool) {
+	l := m.own[lane]
+	if l.entries.len() == 0 {
+		return false
+	}
+	newest := l.entries.at(l.entries.len() - 1)
+	for _, c := range l.cursors {
+		switch {
+		case c.peer.active == nil || c.pruned || c.demoted || !m.owes(c, newest):
+		case c.next+1 >= newest.first:
+			return false
+		default:
+			behind = true
+		}
+	}
+	return behind
+}
+
 // enqueue lets a cursor take its turn on its stream, if it has anything to say.
 func (m *Machine) enqueue(c *cursor) {
 	p := c.peer.active

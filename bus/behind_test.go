@@ -1,0 +1,70 @@
+package bus_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/bus/bustest"
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// Events that can't be sent yet, for those before them wait for credit, go in batches together: the sender is idle then, but a
+// batch of each event would not leave any sooner.
+func TestEventsThatWaitForCreditShareBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count, size = 20_000, 64
+		network := bustest.NewNetwork(1)
+		from := network.Node(t, "from", func(c *bus.Config) { c.BufferMax, c.Compression = 4000, codec.Off })
+		to := network.Node(t, "to")
+		network.Link("from", "to").Delay(20 * ms)
+		network.Connect(t, "from", "to")
+		if _, err := to.On("x", func(context.Context, bus.Event) { time.Sleep(100 * time.Microsecond) }); err != nil {
+			t.Fatal(err)
+		}
+		must(t, from.WaitInterest(t.Context(), "x"))
+		for range count {
+			must(t, from.EmitBytes(t.Context(), "x", make([]byte, size)))
+		}
+		must(t, from.Drain(t.Context()))
+		stats, err := from.Peers()[0].Stats()
+		must(t, err)
+		t.Logf("%.1f bytes for each event", float64(stats.SentBytes)/count)
+		if each := float64(stats.SentBytes) / count; each > size+6 {
+			t.Errorf("%.1f bytes were sent for each event of %d", each, size)
+		}
+	})
+}
+
+// One who waits for credit does not hold up another who does not.
+func TestEventsDoNotWaitForTheCreditOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := bustest.NewNetwork(1)
+		from, stuck, quick := network.Node(t, "from"), network.Node(t, "stuck"), network.Node(t, "quick")
+		network.Connect(t, "stuck", "from")
+		network.Connect(t, "quick", "from")
+		release := make(chan struct{})
+		if _, err := stuck.On("x", func(context.Context, bus.Event) { <-release }); err != nil {
+			t.Fatal(err)
+		}
+		var late time.Duration
+		if _, err := quick.On("x", func(_ context.Context, e bus.Event) { late = max(late, time.Since(e.Time)) }); err != nil {
+			t.Fatal(err)
+		}
+		for len(from.Topology().Members) < 3 {
+			pass(ms)
+		}
+		pass(time.Second) // until both are known to listen
+		for range 300 {
+			must(t, from.EmitBytes(t.Context(), "x", make([]byte, 1<<10)))
+			pass(10 * ms)
+		}
+		if late > 2*ms {
+			t.Errorf("an event took %v, though its receiver had credit", late)
+		}
+		close(release)
+		must(t, from.Drain(t.Context()))
+	})
+}
