@@ -220,8 +220,8 @@ func (s *sender) fill() {
 			s.parts = append(s.parts, pt)
 			s.size += len(heads) - before + len(pt.batch)
 		}
-		if s.own != nil {
-			s.own.behind.Store(m.Behind(s.lane))
+		if s.own != nil && s.own.behind.Load() && m.CaughtUp(p.id, s.lane) {
+			s.own.behind.Store(false)
 		}
 		if len(s.parts) == 0 {
 			s.idle()

@@ -84,6 +84,14 @@ type log struct {
 	stall     timer
 }
 
+// latest returns the newest entry, or nil.
+func (l *log) latest() *entry {
+	if n := l.entries.len(); n > 0 {
+		return l.entries.at(n - 1)
+	}
+	return nil
+}
+
 // at returns the first entry that ends after pos, or nil.
 func (l *log) at(pos uint64) *entry {
 	if pos >= l.have || l.entries.len() == 0 {

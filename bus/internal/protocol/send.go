@@ -39,21 +39,37 @@ func (m *Machine) owes(c *cursor, e *entry) bool {
 // before it, for which there is no credit: what follows can't leave before a peer says more.
 func (m *Machine) Behind(lane uint8) (behind bool) {
 	l := m.own[lane]
-	if l.entries.len() == 0 {
-		return false
-	}
-	newest := l.entries.at(l.entries.len() - 1)
+	newest := l.latest()
 	for _, c := range l.cursors {
-		switch {
-		case c.peer.active == nil || c.pruned || c.demoted || !m.owes(c, newest):
-		case c.next+1 >= newest.first:
-			return false
-		default:
-			behind = true
+		if newest == nil || !m.follows(c, newest) {
+			continue
 		}
+		if c.isNext(newest) {
+			return false
+		}
+		behind = true
 	}
 	return behind
 }
+
+// CaughtUp says whether a path's peer is one who wants that batch and has been sent all before it.
+func (m *Machine) CaughtUp(id PathID, lane uint8) bool {
+	l, p := m.own[lane], m.paths[id]
+	newest := l.latest()
+	if newest == nil || p == nil || p.peer == nil {
+		return false
+	}
+	c := p.peer.cursors[l]
+	return m.follows(c, newest) && c.isNext(newest)
+}
+
+// follows says whether a connected peer is to be sent an entry in its turn.
+func (m *Machine) follows(c *cursor, e *entry) bool {
+	return c.peer.active != nil && !c.pruned && !c.demoted && m.owes(c, e)
+}
+
+// isNext says whether the peer was sent an entry, or everything before it.
+func (c *cursor) isNext(e *entry) bool { return c.next+1 >= e.first }
 
 // enqueue lets a cursor take its turn on its stream, if it has anything to say.
 func (m *Machine) enqueue(c *cursor) {
