@@ -53,7 +53,7 @@ func (b *budget) take(n int) bool {
 func (b *budget) give(n int) { b.left.Add(int64(n)) }
 
 // inflow is the receiving half of a stream: what has arrived, and how much more may. The
-// connection's reader calls expect, put and finish; the application reads; anybody may call fail.
+// connection's reader calls expect, put, give, place, came and finish; the application reads or fills; anybody may call fail.
 type inflow struct {
 	growth *budget
 	wake   signal
@@ -252,13 +252,13 @@ func (f *inflow) filled() (drained bool, err error) {
 	case f.err != nil:
 		err = f.err
 	case f.fin:
-		err = io.ErrUnexpectedEOF
+		drained, err = true, io.ErrUnexpectedEOF
 	default:
 		err = os.ErrDeadlineExceeded
 	}
 	f.err = err
 	f.release()
-	return false, err
+	return drained, err
 }
 
 // used takes note of n bytes that the application got, and raises the allowance once they are many.
