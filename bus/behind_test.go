@@ -22,7 +22,7 @@ func TestEventsThatWaitForCreditShareBatches(t *testing.T) {
 		to := network.Node(t, "to")
 		network.Link("from", "to").Delay(20 * ms)
 		network.Connect(t, "from", "to")
-		if _, err := to.On("x", func(context.Context, bus.Event) { time.Sleep(100 * time.Microsecond) }); err != nil {
+		if _, err := to.On("x", func(context.Context, bus.Event) { pass(100 * time.Microsecond) }); err != nil {
 			t.Fatal(err)
 		}
 		must(t, from.WaitInterest(t.Context(), "x"))

@@ -16,7 +16,7 @@ type Event struct {
 	Origin  Origin
 	Lane    uint8
 	Seq     uint64    // 1, 2, 3… per origin and lane
-	Time    time.Time // when it was emitted, by the origin's clock, in µs; of one in a burst, it may be up to 1 ms earlier
+	Time    time.Time // when it was emitted, by the origin's clock, in µs; of one in a burst, it may be some ms earlier
 	Headers Headers
 
 	encoding codec.Encoding

@@ -36,7 +36,7 @@ func (m *Machine) owes(c *cursor, e *entry) bool {
 }
 
 // Behind says whether everyone connected who wants the newest batch of a log of ours has to be sent older ones
-// before it, for which there is no credit: what follows can't leave before a peer says more.
+// before it, as while there is no credit for them: what follows can't leave sooner.
 func (m *Machine) Behind(lane uint8) (behind bool) {
 	l := m.own[lane]
 	newest := l.latest()
