@@ -1,17 +1,20 @@
 package codec
 
 import (
-	"sync"
-
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdDecoders are decoders at rest. They hold memory, but no goroutine: those
-// belong to streams, and only DecodeAll is used here.
-var zstdDecoders = sync.Pool{New: func() any {
+// mostDecoding is how many goroutines decompress zstd at the same time; others wait for them.
+const mostDecoding = 4
+
+// zstdDecoder is made here, and not when it is first used: it has a channel, and one that was made in a bubble of testing/synctest
+// can't be used in the next. It holds no goroutine, for those belong to streams, and only DecodeAll is used here.
+var zstdDecoder = newZstdDecoder()
+
+func newZstdDecoder() *zstd.Decoder {
 	d, err := zstd.NewReader(nil,
-		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderConcurrency(mostDecoding),
 		zstd.WithDecoderLowmem(true),
 		// The one bound on what a frame may become: the capacity it is given.
 		zstd.WithDecodeAllCapLimit(true))
@@ -19,7 +22,7 @@ var zstdDecoders = sync.Pool{New: func() any {
 		panic("codec: zstd options: " + err.Error())
 	}
 	return d
-}}
+}
 
 // decompress returns a new slice of rawSize bytes, or an error wrapping
 // [ErrMalformed] where p does not decompress to exactly that. What p itself says of
@@ -50,9 +53,7 @@ func decompressZstd(p []byte, rawSize int) ([]byte, error) {
 	if frame.Skippable || !frame.HasFCS || frame.FrameContentSize != uint64(rawSize) || frame.DictionaryID != 0 {
 		return nil, malformed("zstd body", 0, "declares %d bytes, the header %d", frame.FrameContentSize, rawSize)
 	}
-	d := zstdDecoders.Get().(*zstd.Decoder)
-	defer zstdDecoders.Put(d)
-	body, err := d.DecodeAll(p, make([]byte, 0, rawSize))
+	body, err := zstdDecoder.DecodeAll(p, make([]byte, 0, rawSize))
 	if err != nil {
 		return nil, malformed("zstd body", 0, "%v", err)
 	}
