@@ -1,90 +1,157 @@
 package bus
 
 import (
-	"bufio"
 	"encoding/binary"
 	"fmt"
 	"io"
 )
 
-// frameReader takes frames off a stream (PROTOCOL.md §4).
-type frameReader struct {
-	r       *bufio.Reader
-	filler  Filler // nil if the stream is none
-	limit   int
-	longest int // of the frames that came
-}
-
-// What a frameReader reads ahead: heads and small frames. What is longer is read to
-// where it stays. Every peer has a control stream, and an idle one nothing else.
+// What a frameSink takes in ahead: heads and small frames. What is longer arrives where it stays. Every peer has a control
+// stream, and an idle one nothing else.
 const (
 	dataAhead    = 4 << 10
 	controlAhead = 1 << 10
 )
 
-func newFrameReader(r io.Reader, limit, ahead int) *frameReader {
-	filler, _ := r.(Filler)
-	return &frameReader{r: bufio.NewReaderSize(r, ahead), filler: filler, limit: limit}
+// mostReused is up to how many bytes a frameSink keeps of a body, for the next one.
+const mostReused = 64 << 10
+
+// frameSink takes frames out of a stream as its bytes arrive (PROTOCOL.md §4), and hands each to handle. It is the stream's
+// [Sink].
+type frameSink struct {
+	handle func(kind byte, body []byte) error
+	limit  int  // of a frame
+	keeps  bool // handle keeps the body; otherwise it is only lent
+
+	ahead   []byte // what arrives here begins with a frame
+	have    int    // bytes in ahead
+	kind    byte   // of the frame whose body arrives by itself
+	body    []byte // as far as it has arrived, with room for some of the rest
+	missing int    // bytes of the body
+	longest int    // of the bodies that came by themselves
 }
 
-// next reads a frame into buf, which it grows as the bytes arrive: a length that a peer only
-// declares costs no more memory than a frame that it has sent. io.EOF means the stream ended between frames.
-func (f *frameReader) next(buf []byte) (kind byte, body []byte, err error) {
-	n, err := binary.ReadUvarint(f.r)
-	if err == io.EOF {
-		return 0, nil, err
-	}
-	if err != nil {
-		return 0, nil, unexpected(err)
-	}
-	if n == 0 || n > uint64(f.limit) {
-		return 0, nil, &PeerError{Code: CloseViolation, Reason: fmt.Sprintf("a frame of %d bytes, at most %d are allowed", n, f.limit)}
-	}
-	if kind, err = f.r.ReadByte(); err != nil {
-		return 0, nil, unexpected(err)
-	}
-	body, err = f.readFull(buf[:0], int(n)-1)
-	f.longest = max(f.longest, len(body))
-	return kind, body, err
+func newFrameSink(limit, ahead int, keeps bool, handle func(kind byte, body []byte) error) *frameSink {
+	return &frameSink{handle: handle, limit: limit, keeps: keeps, ahead: make([]byte, ahead)}
 }
 
-// readFull appends n bytes to buf.
-func (f *frameReader) readFull(buf []byte, n int) ([]byte, error) {
-	chunk := max(256<<10, f.longest)
-	for n > 0 {
-		k := min(n, chunk+len(buf)) // what is declared may be twice what has come
-		if cap(buf)-len(buf) < k {
-			grown := make([]byte, len(buf), len(buf)+k)
-			copy(grown, buf)
-			buf = grown
+// Place is where the next bytes go.
+func (f *frameSink) Place() []byte {
+	if f.missing > 0 {
+		return f.body[len(f.body):min(cap(f.body), len(f.body)+f.missing)]
+	}
+	return f.ahead[f.have:]
+}
+
+// Came handles what n more bytes complete.
+func (f *frameSink) Came(n int) error {
+	if f.missing == 0 {
+		f.have += n
+		return f.takeFrames()
+	}
+	f.body, f.missing = f.body[:len(f.body)+n], f.missing-n
+	if f.missing == 0 {
+		return f.finishBody()
+	}
+	if len(f.body) == cap(f.body) {
+		f.body = append(make([]byte, 0, len(f.body)+f.room(len(f.body))), f.body...)
+	}
+	return nil
+}
+
+// takeFrames handles the frames that have arrived in ahead, and begins the one of which only a part has.
+func (f *frameSink) takeFrames() error {
+	rest := f.ahead[:f.have]
+	for len(rest) > 0 {
+		n, k := binary.Uvarint(rest)
+		switch {
+		case k < 0:
+			return &PeerError{Code: CloseViolation, Reason: "the length of a frame overflows"}
+		case k > 0 && (n == 0 || n > uint64(f.limit)):
+			return &PeerError{Code: CloseViolation, Reason: fmt.Sprintf("a frame of %d bytes, at most %d are allowed", n, f.limit)}
 		}
-		part := buf[len(buf) : len(buf)+k]
-		if err := f.fill(part); err != nil {
-			return nil, unexpected(err)
+		if k == 0 || k == len(rest) {
+			break // its head is not there yet
 		}
-		buf = buf[:len(buf)+k]
-		n -= k
-	}
-	return buf, nil
-}
-
-// fill reads p: what was read ahead, and then from where it arrives.
-func (f *frameReader) fill(p []byte) error {
-	if ahead := min(f.r.Buffered(), len(p)); f.filler != nil && len(p)-ahead >= f.r.Size() {
-		if _, err := io.ReadFull(f.r, p[:ahead]); err != nil {
+		kind, here, size := rest[k], rest[k+1:], int(n)-1
+		if size > len(here) {
+			f.beginBody(kind, size, here)
+			f.have = 0
+			return nil
+		}
+		rest = here[size:]
+		if err := f.handle(kind, f.own(here[:size])); err != nil {
 			return err
 		}
-		return f.filler.Fill(p[ahead:])
 	}
-	_, err := io.ReadFull(f.r, p)
+	f.have = copy(f.ahead, rest)
+	return nil
+}
+
+// own is a body as handle gets it.
+func (f *frameSink) own(body []byte) []byte {
+	if !f.keeps {
+		return body
+	}
+	return append([]byte(nil), body...)
+}
+
+// beginBody has a body arrive by itself, of which a part is here already.
+func (f *frameSink) beginBody(kind byte, size int, here []byte) {
+	f.kind, f.missing = kind, size
+	if room := f.room(0); cap(f.body) < room {
+		f.body = make([]byte, 0, room)
+	}
+	f.body, f.missing = append(f.body[:0], here...), size-len(here)
+}
+
+// room is how much to make for what is missing, behind what has come: a length that a peer only declares costs no more
+// memory than frames that it has sent.
+func (f *frameSink) room(came int) int { return min(f.missing, max(256<<10, f.longest)+came) }
+
+func (f *frameSink) finishBody() error {
+	body := f.body
+	f.longest = max(f.longest, len(body))
+	if f.keeps || cap(body) > mostReused {
+		f.body = nil
+	}
+	return f.handle(f.kind, body)
+}
+
+// partial says whether a frame has begun that is not complete.
+func (f *frameSink) partial() bool { return f.have > 0 || f.missing > 0 }
+
+// readFrames hands the frames of a stream to the sink until the stream ends or something fails. A connection that was lost
+// ends no stream in order, and no stream ends inside a frame.
+func readFrames(s Stream, f *frameSink) error {
+	err := push(s, f)
+	if f.partial() && (err == nil || err == io.ErrUnexpectedEOF) {
+		return errCutShort()
+	}
 	return err
 }
 
-// unexpected is the error of a stream that ended inside a frame. A connection that was lost ends no
-// stream in order.
-func unexpected(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		return &PeerError{Code: CloseViolation, Reason: "a stream ended inside a frame", Err: io.ErrUnexpectedEOF}
+func errCutShort() error {
+	return &PeerError{Code: CloseViolation, Reason: "a stream ended inside a frame", Err: io.ErrUnexpectedEOF}
+}
+
+// push is what [Pusher] does, for every stream.
+func push(s Stream, sink Sink) error {
+	if p, ok := s.(Pusher); ok {
+		return p.Push(sink)
 	}
-	return err
+	for {
+		n, err := s.Read(sink.Place())
+		if n > 0 {
+			if err := sink.Came(n); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

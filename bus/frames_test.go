@@ -13,39 +13,101 @@ func frame(kind byte, body []byte) []byte {
 	return append(append(b, kind), body...)
 }
 
-func TestFrames(t *testing.T) {
-	large := bytes.Repeat([]byte("x"), 3<<20)
-	stream := append(frame(1, nil), frame(2, []byte("two"))...)
-	stream = append(stream, frame(3, large)...)
-	f := newFrameReader(bytes.NewReader(stream), 4<<20, dataAhead)
-	for i, want := range [][]byte{nil, []byte("two"), large} {
-		kind, body, err := f.next(nil)
-		if err != nil || kind != byte(i+1) || !bytes.Equal(body, want) {
-			t.Fatalf("frame %d: kind %d, %d bytes, %v", i, kind, len(body), err)
+// oneFrame is what a sink handed over.
+type oneFrame struct {
+	kind byte
+	body []byte
+}
+
+// collect returns a sink, and where it puts its frames, copied if it only lends them.
+func collect(limit, ahead int, keeps bool) (*frameSink, *[]oneFrame) {
+	frames := new([]oneFrame)
+	return newFrameSink(limit, ahead, keeps, func(kind byte, body []byte) error {
+		if !keeps {
+			body = bytes.Clone(body)
 		}
+		*frames = append(*frames, oneFrame{kind, body})
+		return nil
+	}), frames
+}
+
+// feed has bytes arrive in pieces of at most so many.
+func feed(f *frameSink, data []byte, piece int) error {
+	for len(data) > 0 {
+		p := f.Place()
+		n := copy(p[:min(piece, len(p))], data)
+		if err := f.Came(n); err != nil {
+			return err
+		}
+		data = data[n:]
 	}
-	if _, _, err := f.next(nil); err != io.EOF {
-		t.Errorf("at the end: %v", err)
+	return nil
+}
+
+func TestFrames(t *testing.T) {
+	want := []oneFrame{{1, nil}, {2, []byte("two")}, {3, bytes.Repeat([]byte("x"), 3<<20)}, {4, bytes.Repeat([]byte("y"), 5000)},
+		{5, bytes.Repeat([]byte("z"), dataAhead-3)}, {6, bytes.Repeat([]byte("w"), dataAhead-2)}, {7, bytes.Repeat([]byte("v"), 100_000)}, {8, nil}}
+	var stream []byte
+	for _, w := range want {
+		stream = append(stream, frame(w.kind, w.body)...)
+	}
+	for _, keeps := range []bool{true, false} {
+		for _, piece := range []int{1, 2, 7, 1000, dataAhead, 100_000, len(stream)} {
+			f, got := collect(4<<20, dataAhead, keeps)
+			if err := feed(f, stream, piece); err != nil || f.partial() {
+				t.Fatalf("pieces of %d: %v, something left: %t", piece, err, f.partial())
+			}
+			if len(*got) != len(want) {
+				t.Fatalf("pieces of %d: %d frames, want %d", piece, len(*got), len(want))
+			}
+			for i, w := range want {
+				if g := (*got)[i]; g.kind != w.kind || !bytes.Equal(g.body, w.body) {
+					t.Errorf("pieces of %d, keeps %t: frame %d: kind %d, %d bytes", piece, keeps, i, g.kind, len(g.body))
+				}
+			}
+		}
 	}
 }
 
-// A stream that ends anywhere inside a frame is an error that is not io.EOF.
+// readStream is a stream that has some bytes and then ends.
+type readStream struct {
+	Stream
+	io.Reader
+}
+
+func (s readStream) Read(p []byte) (int, error) { return s.Reader.Read(p) }
+
+// A stream that ends anywhere inside a frame is an error that is not io.EOF; one that ends between frames is none.
 func TestFramesCutShort(t *testing.T) {
 	whole := frame(7, bytes.Repeat([]byte("y"), 300))
-	for n := 1; n < len(whole); n++ {
-		f := newFrameReader(bytes.NewReader(whole[:n]), 1<<20, dataAhead)
-		if _, _, err := f.next(nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+	for n := range len(whole) + 1 {
+		f, _ := collect(1<<20, 100, true)
+		err := readFrames(readStream{Reader: bytes.NewReader(whole[:n])}, f)
+		if cut := n > 0 && n < len(whole); cut != errors.Is(err, io.ErrUnexpectedEOF) || !cut && err != nil {
 			t.Fatalf("cut after %d bytes: %v", n, err)
 		}
 	}
 }
 
 func TestFramesTooLong(t *testing.T) {
-	for _, head := range [][]byte{{0}, binary.AppendUvarint(nil, 1001), binary.AppendUvarint(nil, 1<<63)} {
-		f := newFrameReader(bytes.NewReader(append(head, 1)), 1000, dataAhead)
-		var peer *PeerError
-		if _, _, err := f.next(nil); !errors.As(err, &peer) || peer.Code != CloseViolation {
-			t.Errorf("head %x: %v", head, err)
+	for _, head := range [][]byte{{0}, binary.AppendUvarint(nil, 1001), binary.AppendUvarint(nil, 1<<63), bytes.Repeat([]byte{0xff}, 11)} {
+		f, _ := collect(1000, dataAhead, true)
+		peer, ok := errors.AsType[*PeerError](feed(f, append(head, 1), 1))
+		if !ok || peer.Code != CloseViolation {
+			t.Errorf("head %x: %v", head, peer)
+		}
+	}
+}
+
+// An error of who handles a frame ends the stream, wherever the frame came in.
+func TestFramesRefused(t *testing.T) {
+	refused := errors.New("refused")
+	for _, size := range []int{0, 10, 5000} {
+		calls := 0
+		f := newFrameSink(1<<20, 100, true, func(byte, []byte) error { calls++; return refused })
+		data := append(frame(1, make([]byte, size)), frame(2, nil)...)
+		if err := readFrames(readStream{Reader: bytes.NewReader(data)}, f); err != refused || calls != 1 {
+			t.Errorf("a body of %d bytes: %v after %d calls", size, err, calls)
 		}
 	}
 }
@@ -53,44 +115,53 @@ func TestFramesTooLong(t *testing.T) {
 // A frame that is declared and does not come costs little memory.
 func TestFramesDeclaredOnly(t *testing.T) {
 	head := append(binary.AppendUvarint(nil, 1<<30), 1)
-	size := testing.Benchmark(func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			f := newFrameReader(bytes.NewReader(head), 1<<30, dataAhead)
-			f.next(nil)
-		}
-	}).AllocedBytesPerOp()
-	if size > 512<<10 {
-		t.Errorf("%d bytes for a frame that never came", size)
+	f, _ := collect(1<<30, dataAhead, true)
+	if err := feed(f, append(head, make([]byte, 100_000)...), 1000); err != nil || cap(f.body) > 512<<10 {
+		t.Errorf("%d bytes for a frame that never came, %v", cap(f.body), err)
 	}
 }
 
-// A long frame is read to where it stays, once there was one as long.
+// A long frame arrives where it stays, once there was one as long.
 func TestLongFramesAreReadInPlace(t *testing.T) {
-	f := newFrameReader(bytes.NewReader(bytes.Repeat(frame(1, make([]byte, 1<<20)), 12)), 1<<21, dataAhead)
-	f.next(nil)
-	if n := testing.AllocsPerRun(10, func() { f.next(nil) }); n > 1 {
+	f := newFrameSink(1<<21, dataAhead, true, func(byte, []byte) error { return nil })
+	long := frame(1, make([]byte, 1<<20))
+	feed(f, long, len(long))
+	if n := testing.AllocsPerRun(10, func() { feed(f, long, len(long)) }); n > 1 {
+		t.Errorf("%v allocations for a frame", n)
+	}
+}
+
+// Frames that are only lent cost no allocation, up to some length.
+func TestLentFramesCostNothing(t *testing.T) {
+	f := newFrameSink(1<<21, controlAhead, false, func(byte, []byte) error { return nil })
+	data := append(frame(1, make([]byte, mostReused)), frame(2, make([]byte, 10))...)
+	feed(f, data, len(data))
+	if n := testing.AllocsPerRun(10, func() { feed(f, data, len(data)) }); n > 0 {
 		t.Errorf("%v allocations for a frame", n)
 	}
 }
 
 func FuzzFrames(f *testing.F) {
-	f.Add(frame(1, nil))
-	f.Add(append(frame(2, []byte("two")), frame(3, nil)...))
-	f.Add(binary.AppendUvarint(nil, 1<<40))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		r := newFrameReader(bytes.NewReader(data), 1<<16, dataAhead)
+	f.Add(frame(1, nil), uint16(1), true)
+	f.Add(append(frame(2, []byte("two")), frame(3, nil)...), uint16(3), false)
+	f.Add(frame(4, make([]byte, 300)), uint16(50), true)
+	f.Add(binary.AppendUvarint(nil, 1<<40), uint16(100), true)
+	f.Fuzz(func(t *testing.T, data []byte, piece uint16, keeps bool) {
+		sink, got := collect(1<<16, 64, keeps)
+		err := feed(sink, data, int(piece)+1)
 		rest := data
-		for {
-			kind, body, err := r.next(nil)
-			if err != nil {
-				return
-			}
+		for _, g := range *got {
 			n, k := binary.Uvarint(rest)
-			if n != uint64(len(body))+1 || rest[k] != kind || !bytes.Equal(rest[k+1:k+int(n)], body) {
-				t.Fatalf("read kind %d and %d bytes of %x", kind, len(body), rest)
+			if n != uint64(len(g.body))+1 || rest[k] != g.kind || !bytes.Equal(rest[k+1:k+int(n)], g.body) {
+				t.Fatalf("read kind %d and %d bytes of %x", g.kind, len(g.body), rest)
 			}
 			rest = rest[k+int(n):]
+		}
+		if n, k := binary.Uvarint(rest); err == nil && k > 0 && (n == 0 || n > 1<<16 || n <= uint64(len(rest)-k)) {
+			t.Fatalf("left %x", rest)
+		}
+		if err == nil && sink.partial() != (len(rest) > 0) {
+			t.Fatalf("partial: %t, with %d bytes left", sink.partial(), len(rest))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -188,30 +189,20 @@ func (p *path) url() string {
 	return ""
 }
 
+// readControl reads the control stream, which lasts as long as the path.
 func (p *path) readControl(control Stream) error {
-	frames := newFrameReader(control, controlLimit, controlAhead)
-	var buf []byte
-	for {
-		kind, body, err := frames.next(buf)
-		if err != nil {
-			return err
-		}
+	err := readFrames(control, newFrameSink(controlLimit, controlAhead, false, func(kind byte, body []byte) (err error) {
 		p.node.engine.do(func(m *protocol.Machine, now time.Duration) {
 			err = m.HandleControl(now, p.id, kind, body)
 		})
-		if err != nil {
-			return closeError(err, p.conn.Peer())
-		}
-		if buf = body; cap(buf) > 64<<10 {
-			buf = nil
-		}
-	}
+		return closeError(err, p.conn.Peer())
+	}))
+	return cmp.Or(err, io.EOF)
 }
 
 // closeError makes the machine's verdict on a frame a PeerError.
 func closeError(err error, peer uuid.UUID) error {
-	var verdict *protocol.CloseError
-	if errors.As(err, &verdict) {
+	if verdict, ok := errors.AsType[*protocol.CloseError](err); ok {
 		return &PeerError{Code: CloseCode(verdict.Code), Peer: peer, Reason: verdict.Reason, Err: err}
 	}
 	return err
@@ -323,7 +314,7 @@ func (p *path) acceptStreams() {
 // readData reads one data stream of the peer.
 func (p *path) readData(s Stream) {
 	defer p.wg.Done()
-	if err := p.readFrames(s); err != nil {
+	if err := p.readBatches(s); err != nil {
 		p.cancel(p.explain(err))
 		return
 	}
@@ -336,32 +327,25 @@ func (p *path) readData(s Stream) {
 	e.act(t)
 }
 
-func (p *path) readFrames(s Stream) error {
+// readBatches reads the frames of a data stream: which lane it is of, and the lane's batches, which the machine keeps.
+func (p *path) readBatches(s Stream) error {
 	s.CloseWrite() // ours go on streams of our own
-	frames := newFrameReader(s, p.node.maxDataFrame, dataAhead)
-	kind, body, err := frames.next(nil)
-	if err != nil {
-		return unexpected(err)
-	}
-	lane, err := protocol.ParseOpen(kind, body)
-	if err != nil {
-		return closeError(err, p.conn.Peer())
-	}
-	for {
-		kind, body, err := frames.next(nil) // the machine keeps the body
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
+	lane, opened := uint8(0), false
+	err := readFrames(s, newFrameSink(p.node.maxDataFrame, dataAhead, true, func(kind byte, body []byte) (err error) {
+		if !opened {
+			lane, err = protocol.ParseOpen(kind, body)
+			opened = true
+			return closeError(err, p.conn.Peer())
 		}
 		p.node.engine.do(func(m *protocol.Machine, now time.Duration) {
 			err = m.HandleData(now, p.id, lane, kind, body)
 		})
-		if err != nil {
-			return closeError(err, p.conn.Peer())
-		}
+		return closeError(err, p.conn.Peer())
+	}))
+	if err == nil && !opened {
+		return errCutShort()
 	}
+	return err
 }
 
 // pong answers a ping of ours. The engine's lock is held.

@@ -103,10 +103,22 @@ type TryWriter interface {
 	TryWrite(p []byte) (ok bool, err error)
 }
 
-// Filler is implemented by streams that can put what arrives where it is to stay. A node reads long frames by it.
-type Filler interface {
-	// Fill reads until p is full. An error ends the reading half, and p may still be written to then.
-	Fill(p []byte) error
+// Pusher is implemented by streams that can hand over what arrives on the goroutine that it arrives on, and put it where it
+// is to stay. A node reads by it instead of Read.
+type Pusher interface {
+	// Push gives the sink all that has arrived and that still will, in order, one call at a time, and returns when the stream
+	// has ended: nil after the peer's CloseWrite, the sink's own error, or what Read would return. The sink is not
+	// called after that, but the last place that it gave may still be written to. The read deadline does not count, and
+	// what came is as good as read.
+	Push(sink Sink) error
+}
+
+// Sink takes the bytes of a stream. It must not wait for anything: other streams of the connection wait for it.
+type Sink interface {
+	// Place is where the next bytes go. It is never empty.
+	Place() []byte
+	// Came says that so many bytes were written to the last place. An error ends the reading half.
+	Came(n int) error
 }
 
 // RTTMeasurer is implemented by connections that measure the round-trip time to

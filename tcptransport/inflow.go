@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/verbose-bus/verbose/bus"
 )
 
 const (
@@ -53,7 +55,7 @@ func (b *budget) take(n int) bool {
 func (b *budget) give(n int) { b.left.Add(int64(n)) }
 
 // inflow is the receiving half of a stream: what has arrived, and how much more may. The
-// connection's reader calls expect, put, give, place, came and finish; the application reads or fills; anybody may call fail.
+// connection's reader calls expect, put, give, place, came and finish; the application reads or pushes; anybody may call fail.
 type inflow struct {
 	growth *budget
 	wake   signal
@@ -61,9 +63,8 @@ type inflow struct {
 	mu         sync.Mutex
 	head, tail *chunk
 	unread     int
-	into       []byte // what a Fill still waits for; nothing is unread then
-	cut        bool   // that was not all of it, and is all there will be
-	err        error  // why there is nothing more to read; io.EOF after fin, once unread is 0
+	sink       bus.Sink // of a Push; nothing is unread then. It is called with mu held
+	err        error    // why there is nothing more to read; io.EOF after fin, once unread is 0
 	fin        bool
 	over       bool // nothing is stored any more
 	deadline   time.Time
@@ -102,13 +103,8 @@ func (f *inflow) put(p []byte, rtt time.Duration) (grant int) {
 	if f.over {
 		return 0
 	}
-	if len(f.into) > 0 {
-		n := copy(f.into, p)
-		p = p[n:]
-		grant = f.advance(n, rtt)
-	}
-	if len(p) == 0 {
-		return grant
+	if f.sink != nil {
+		return f.feed(p, rtt)
 	}
 	f.unread += len(p)
 	for len(p) > 0 {
@@ -120,18 +116,19 @@ func (f *inflow) put(p []byte, rtt time.Duration) (grant int) {
 		p = p[n:]
 	}
 	f.wake.notify()
-	return grant
+	return 0
 }
 
-// place is where up to n bytes that come next are waited for, or nil. What was read there is told by came. Until
-// then nothing else is put there, for only the connection's reader does that.
+// place is where the next bytes, up to n, are to be read to, or nil if they have no place of their own. What was read there is
+// told by came.
 func (f *inflow) place(n int) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.into) == 0 || f.over {
+	if f.sink == nil || f.over {
 		return nil
 	}
-	return f.into[:min(n, len(f.into))]
+	p := f.sink.Place()
+	return p[:min(n, len(p))]
 }
 
 // came takes note of n bytes that were read to their place. It returns a grant, as put does.
@@ -141,13 +138,26 @@ func (f *inflow) came(n int, rtt time.Duration) (grant int) {
 	if f.over {
 		return 0
 	}
-	return f.advance(n, rtt)
+	return f.pushed(n, rtt)
 }
 
-// advance steps over n bytes that a Fill got. mu is held.
-func (f *inflow) advance(n int, rtt time.Duration) (grant int) {
-	if f.into = f.into[n:]; len(f.into) == 0 {
+// feed copies bytes to the sink. mu is held.
+func (f *inflow) feed(p []byte, rtt time.Duration) (grant int) {
+	for len(p) > 0 && !f.over {
+		n := copy(f.sink.Place(), p)
+		p = p[n:]
+		grant += f.pushed(n, rtt)
+	}
+	return grant
+}
+
+// pushed tells the sink of n bytes, whose error ends the half. mu is held.
+func (f *inflow) pushed(n int, rtt time.Duration) (grant int) {
+	if err := f.sink.Came(n); err != nil {
+		f.err = err
+		f.release()
 		f.wake.notify()
+		return 0
 	}
 	return f.used(n, rtt)
 }
@@ -156,19 +166,15 @@ func (f *inflow) advance(n int, rtt time.Duration) (grant int) {
 func (f *inflow) give(c *chunk, rtt time.Duration) (grant int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.into) > 0 {
-		n := copy(f.into, c.data[c.r:c.w])
-		c.r += n
-		grant = f.advance(n, rtt)
-	}
-	if f.over || c.r == c.w {
+	if f.over || f.sink != nil {
+		grant = f.feed(c.data[c.r:c.w], rtt)
 		chunks.Put(c)
 		return grant
 	}
 	f.unread += c.w - c.r
 	f.append(c)
 	f.wake.notify()
-	return grant
+	return 0
 }
 
 // append appends a chunk to what is unread. mu is held.
@@ -223,42 +229,30 @@ func (f *inflow) read(p []byte, rtt time.Duration) (n, grant int, drained bool, 
 	return n, f.used(n, rtt), n > 0 && f.fin && f.unread == 0, nil
 }
 
-// fill has what comes next put into p, after what is there already. It returns a grant, as read does.
-func (f *inflow) fill(p []byte, rtt time.Duration) (grant int) {
+// push has the sink get what has arrived, and then what comes. It returns a grant, as read does.
+func (f *inflow) push(sink bus.Sink, rtt time.Duration) (grant int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := f.take(p)
-	f.into = p[n:]
-	if f.over {
-		f.release()
+	f.sink = sink
+	for f.unread > 0 && f.err == nil {
+		c := f.pop()
+		grant += f.feed(c.data[c.r:c.w], rtt)
+		chunks.Put(c)
 	}
-	return f.used(n, rtt)
+	return grant
 }
 
-// filled waits until the last fill is done, and reports whether everything was read that will ever come. If it can't be
-// done, the half fails.
-func (f *inflow) filled() (drained bool, err error) {
+// ended waits until the last push gets no more. It reports whether it got everything.
+func (f *inflow) ended() (drained bool, err error) {
 	f.mu.Lock()
-	for len(f.into) > 0 && f.err == nil && !f.fin && !expired(f.deadline) {
-		deadline := f.deadline
+	for f.err == nil && !f.fin {
 		f.mu.Unlock()
-		f.wake.wait(deadline)
+		f.wake.wait(time.Time{})
 		f.mu.Lock()
 	}
 	defer f.mu.Unlock()
-	switch {
-	case len(f.into) == 0 && !f.cut:
-		return f.fin && f.unread == 0, nil
-	case f.err != nil:
-		err = f.err
-	case f.fin:
-		drained, err = true, io.ErrUnexpectedEOF
-	default:
-		err = os.ErrDeadlineExceeded
-	}
-	f.err = err
-	f.release()
-	return drained, err
+	f.sink = nil
+	return f.err == nil, f.err
 }
 
 // used takes note of n bytes that the application got, and raises the allowance once they are many.
@@ -278,13 +272,20 @@ func (f *inflow) take(p []byte) (n int) {
 		n += m
 		f.unread -= m
 		if c.r == c.w {
-			if f.head = c.next; f.head == nil {
-				f.tail = nil
-			}
-			chunks.Put(c)
+			chunks.Put(f.pop())
 		}
 	}
 	return n
+}
+
+// pop takes the oldest chunk off, and what is unread of it. mu is held.
+func (f *inflow) pop() *chunk {
+	c := f.head
+	if f.head = c.next; f.head == nil {
+		f.tail = nil
+	}
+	f.unread -= c.w - c.r
+	return c
 }
 
 // allow raises the allowance by what was read. A window that went by within two round trips
@@ -321,7 +322,6 @@ func (f *inflow) end() {
 
 // release gives back the memory and the share of the budget. mu is held.
 func (f *inflow) release() {
-	f.cut, f.into = f.cut || len(f.into) > 0, nil
 	if f.over {
 		return
 	}

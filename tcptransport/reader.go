@@ -15,7 +15,12 @@ type reader struct {
 	end    int     // of what has been read into it
 	stream *Stream // of the data frame that is being read; nil if it is of no interest
 	left   int     // how much of that frame is still to come
+	bulk   bool    // what was last read of a frame's data was long
 }
+
+// bulkSize is from how many bytes on a frame is worth a read of its own. After such a one the next header is read by itself, so
+// that the data behind it is read to its place.
+const bulkSize = 4 << 10
 
 // run reads until the connection breaks, or the peer does, or either is closed. It never waits
 // for the application: what arrives has its place within the windows.
@@ -29,6 +34,7 @@ func (r *reader) run() error {
 			r.conn.heard()
 			if straight {
 				r.left -= n
+				r.bulk = n >= bulkSize
 				r.stream.grant(r.stream.in.came(n, r.conn.rtt.least()))
 			} else if err := r.consume(n); err != nil {
 				return err
@@ -40,12 +46,15 @@ func (r *reader) run() error {
 	}
 }
 
-// place is where to read to: the rest of a data frame to where the application waits for it, if it does.
+// place is where to read to: the rest of a data frame to where it stays, if there is such a place.
 func (r *reader) place() (p []byte, straight bool) {
 	if r.left > 0 && r.end == 0 && r.stream != nil {
 		if p = r.stream.in.place(r.left); p != nil {
 			return p, true
 		}
+	}
+	if r.bulk && r.left == 0 && r.end < headerSize {
+		return r.into.data[r.end:headerSize], false
 	}
 	return r.into.data[r.end:], false
 }
@@ -101,6 +110,7 @@ func (r *reader) parse(b []byte) (rest []byte, err error) {
 // the stream gets the chunk itself.
 func (r *reader) deliver(b []byte, n int) {
 	s, rtt := r.stream, r.conn.rtt.least()
+	r.bulk = n >= bulkSize
 	if n < len(b) || n < chunkSize/2 {
 		s.grant(s.in.put(b[:n], rtt))
 		return

@@ -25,7 +25,7 @@ type Stream struct {
 var (
 	_ bus.Stream      = (*Stream)(nil)
 	_ bus.Prioritizer = (*Stream)(nil)
-	_ bus.Filler      = (*Stream)(nil)
+	_ bus.Pusher      = (*Stream)(nil)
 )
 
 // The halves of a stream, as bits of Stream.done.
@@ -48,10 +48,10 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Fill reads until p is full. The connection decrypts into it. A Fill that fails fails the reading half.
-func (s *Stream) Fill(p []byte) error {
-	s.grant(s.in.fill(p, s.conn.rtt.least()))
-	drained, err := s.in.filled()
+// Push hands what arrives to the sink on the goroutine of the connection that reads, which decrypts it to its place.
+func (s *Stream) Push(sink bus.Sink) error {
+	s.grant(s.in.push(sink, s.conn.rtt.least()))
+	drained, err := s.in.ended()
 	if drained {
 		s.halfDone(received)
 	}

@@ -191,44 +191,46 @@ var brokenStreams = []breakage{
 	{"TryWrite", "it takes nothing", func(f *faulty) {
 		f.stream = func(s *faultyStream) { s.tryWrite = func([]byte) (bool, error) { return false, nil } }
 	}},
-	{"Fill", "it gives what there is", func(f *faulty) {
+	{"Push", "it skips what was not read yet", func(f *faulty) {
 		f.stream = func(s *faultyStream) {
-			s.fill = func(p []byte) error {
-				_, err := s.Read(p)
-				return err
+			s.push = func(sink bus.Sink) error {
+				s.Stream.SetReadDeadline(time.Time{})
+				s.Stream.Read(make([]byte, 1))
+				return s.Stream.(bus.Pusher).Push(sink)
 			}
 		}
 	}},
-	{"Fill", "an end is enough", func(f *faulty) {
+	{"Push", "it heeds the deadline", func(f *faulty) {
 		f.stream = func(s *faultyStream) {
-			s.fill = func(p []byte) error {
-				if _, err := io.ReadFull(s, p); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
-					return err
-				}
-				return nil
-			}
-		}
-	}},
-	{"Fill", "it knows no deadline", func(f *faulty) {
-		f.stream = func(s *faultyStream) {
-			s.fill = func(p []byte) error {
-				for n := 0; n < len(p); {
-					k, err := s.Read(p[n:])
-					if n += k; errors.Is(err, os.ErrDeadlineExceeded) {
-						<-f.over
-					} else if err != nil {
+			s.push = func(sink bus.Sink) error {
+				for {
+					n, err := s.Stream.Read(sink.Place())
+					if err == io.EOF {
+						return nil
+					}
+					if err != nil {
 						return err
 					}
+					sink.Came(n)
 				}
-				return nil
 			}
 		}
 	}},
-	{"Fill", "it skips what was not read yet", func(f *faulty) {
+	{"Push", "it does not stop for the sink", func(f *faulty) {
 		f.stream = func(s *faultyStream) {
-			s.fill = func(p []byte) error {
-				_, err := io.ReadFull(s, p)
-				s.Read(make([]byte, 1))
+			s.push = func(sink bus.Sink) error { return s.Stream.(bus.Pusher).Push(ignored{sink}) }
+		}
+	}},
+	{"Push", "an end is as good as another", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.push = func(sink bus.Sink) error { s.Stream.(bus.Pusher).Push(sink); return nil }
+		}
+	}},
+	{"Push", "it goes on after it has returned", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.push = func(sink bus.Sink) error {
+				err := s.Stream.(bus.Pusher).Push(sink)
+				time.AfterFunc(time.Millisecond, func() { sink.Place() })
 				return err
 			}
 		}
@@ -269,4 +271,12 @@ var brokenStreams = []breakage{
 			}
 		}
 	}},
+}
+
+// ignored is a sink whose errors count for nothing.
+type ignored struct{ bus.Sink }
+
+func (s ignored) Came(n int) error {
+	s.Sink.Came(n)
+	return nil
 }

@@ -3,7 +3,6 @@ package bustest
 import (
 	"context"
 	"fmt"
-	"io"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -262,7 +261,7 @@ type faultyStream struct {
 
 	read, write                 func(p []byte) (int, error)
 	tryWrite                    func(p []byte) (bool, error)
-	fill                        func(p []byte) error
+	push                        func(sink bus.Sink) error
 	closeWrite                  func() error
 	reset                       func(code bus.CloseCode)
 	readDeadline, writeDeadline func(t time.Time) error
@@ -289,12 +288,11 @@ func (s *faultyStream) TryWrite(p []byte) (bool, error) {
 	return s.Stream.(bus.TryWriter).TryWrite(p)
 }
 
-func (s *faultyStream) Fill(p []byte) error {
-	if s.fill != nil {
-		return s.fill(p)
+func (s *faultyStream) Push(sink bus.Sink) error {
+	if s.push != nil {
+		return s.push(sink)
 	}
-	_, err := io.ReadFull(s, p)
-	return err
+	return s.Stream.(bus.Pusher).Push(sink)
 }
 
 func (s *faultyStream) CloseWrite() error {

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
+	"sync/atomic"
+	"testing"
 	"time"
 
 	"github.com/verbose-bus/verbose/bus"
@@ -46,18 +47,14 @@ func tryWrite(t *trial) {
 	t.closedHere("TryWrite after CloseWrite", err)
 }
 
-// fill has a stream fill buffers, in turns with reading, while the bytes come in pieces.
-func fill(t *trial) {
+// push has a stream hand over what comes in pieces, after reading some of it.
+func push(t *trial) {
 	opened, accepted := t.streams()
-	s, ok := accepted.(bus.Filler)
+	s, ok := accepted.(bus.Pusher)
 	if !ok {
 		return
 	}
-	sizes := []int{1, 70_000, 5000, 300_000, 16 << 10, 2, 1 << 20}
-	total := 0
-	for _, n := range sizes {
-		total += n + 10
-	}
+	const total, before = 1_500_000, 100_000
 	sent := t.start(func() error {
 		for n, piece := 0, 1; n < total; piece = 3*piece%65_521 + 1 {
 			piece = min(piece, total-n)
@@ -66,55 +63,91 @@ func fill(t *trial) {
 			}
 			n += piece
 		}
-		return nil
+		return opened.CloseWrite()
 	})
-	at := 0
-	for _, n := range sizes {
-		p := make([]byte, n)
-		filling := t.start(func() error { return s.Fill(p) })
-		t.must(filling.wait(t, "Fill"))
-		if !bytes.Equal(p, pattern(at, n)) {
-			t.Fatalf("Fill of %d bytes after %d gave other ones", n, at)
-		}
-		t.read(accepted, pattern(at+n, 10))
-		at += n + 10
-	}
+	t.read(accepted, pattern(0, before))
+	t.must(accepted.SetReadDeadline(time.Now()))
+	sink := &sink{TB: t, most: total}
+	t.must(t.start(func() error { return sink.take(s) }).wait(t, "Push"))
 	t.must(sent.wait(t, "Write"))
-
-	p := make([]byte, 100_000)
-	filling := t.start(func() error { return s.Fill(p) })
-	t.write(opened, pattern(0, len(p)-1))
-	filling.waits(t, "Fill of what has not come")
-	t.write(opened, pattern(len(p)-1, 1))
-	t.must(filling.wait(t, "Fill"))
-	if !bytes.Equal(p, pattern(0, len(p))) {
-		t.Error("a Fill that waited gave other bytes")
+	if !bytes.Equal(sink.got, pattern(before, total-before)) {
+		t.Errorf("Push gave %d bytes that are not those that were written after the first %d of %d", len(sink.got), before, total)
 	}
-	t.fillCutShort()
+	t.pushCutShort()
 }
 
-// fillCutShort ends what a buffer is filled from in each way.
-func (t *trial) fillCutShort() {
+// sink collects what is pushed, in places of many lengths.
+type sink struct {
+	testing.TB
+	most int // bytes; it fails with more
+
+	got   []byte
+	place []byte
+	calls int
+	busy  atomic.Bool
+	over  atomic.Bool
+}
+
+var errSinkFull = errors.New("bustest: the sink is full")
+
+// take collects until the push is over.
+func (s *sink) take(p bus.Pusher) error {
+	defer s.over.Store(true)
+	return p.Push(s)
+}
+
+func (s *sink) called(what string) {
+	if s.over.Load() {
+		s.Errorf("%s after Push had returned", what)
+	}
+	if s.busy.Swap(true) {
+		s.Errorf("%s during another call", what)
+	}
+}
+
+func (s *sink) Place() []byte {
+	s.called("Place")
+	defer s.busy.Store(false)
+	s.calls++
+	s.place = make([]byte, []int{1, 70_000, 5000, 2, 16 << 10, 300_000}[s.calls%6])
+	return s.place
+}
+
+func (s *sink) Came(n int) error {
+	s.called("Came")
+	defer s.busy.Store(false)
+	if s.got = append(s.got, s.place[:n]...); len(s.got) > s.most {
+		return errSinkFull
+	}
+	return nil
+}
+
+// pushCutShort ends a push in each way that is not the stream's end.
+func (t *trial) pushCutShort() {
 	for what, end := range map[string]func(opened, accepted bus.Stream) error{
-		"CloseWrite by the peer": func(opened, _ bus.Stream) error { return opened.CloseWrite() },
-		"a reset by the peer":    func(opened, _ bus.Stream) error { opened.Reset(bus.CloseNormal); return nil },
-		"a reset here":           func(_, accepted bus.Stream) error { accepted.Reset(bus.CloseNormal); return nil },
-		"a deadline":             func(_, accepted bus.Stream) error { return accepted.SetReadDeadline(time.Now()) },
+		"an error of the sink": func(opened, _ bus.Stream) error { _, err := opened.Write(make([]byte, 2)); return err },
+		"a reset by the peer":  func(opened, _ bus.Stream) error { opened.Reset(bus.CloseNormal); return nil },
+		"a reset here":         func(_, accepted bus.Stream) error { accepted.Reset(bus.CloseNormal); return nil },
 	} {
 		opened, accepted := t.streams()
-		filling := t.start(func() error { return accepted.(bus.Filler).Fill(make([]byte, 100_000)) })
+		other, beside := t.streams()
+		sink := &sink{TB: t, most: 50_001}
+		pushing := t.start(func() error { return sink.take(accepted.(bus.Pusher)) })
 		t.write(opened, pattern(0, 50_000))
-		filling.waits(t, "Fill of what has not come")
+		pushing.waits(t, "Push of a stream that goes on")
 		t.must(end(opened, accepted))
-		err := filling.wait(t, "Fill that is ended by "+what)
+		err := pushing.wait(t, "Push that is ended by "+what)
 		switch {
-		case err == nil:
-			t.Errorf("after %s, Fill succeeded", what)
-		case what == "a deadline" && !errors.Is(err, os.ErrDeadlineExceeded),
-			what == "CloseWrite by the peer" && !errors.Is(err, io.ErrUnexpectedEOF) && err != io.EOF:
-			t.Errorf("after %s, Fill: %v", what, err)
+		case err == nil || err == io.EOF:
+			t.Errorf("after %s, Push: %v", what, err)
+		case (err == errSinkFull) != (what == "an error of the sink"):
+			t.Errorf("after %s, Push: %v", what, err)
 		}
-		accepted.Reset(bus.CloseNormal)
-		opened.Reset(bus.CloseNormal)
+		opened.SetWriteDeadline(time.Now().Add(settle))
+		opened.Write(make([]byte, 1000)) // to nobody
+		t.passes(other, beside)
+		for _, s := range []bus.Stream{accepted, opened, other, beside} {
+			s.Reset(bus.CloseNormal)
+		}
 	}
 }

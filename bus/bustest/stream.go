@@ -28,7 +28,7 @@ type stream struct {
 var (
 	_ bus.Stream    = (*stream)(nil)
 	_ bus.TryWriter = (*stream)(nil)
-	_ bus.Filler    = (*stream)(nil)
+	_ bus.Pusher    = (*stream)(nil)
 )
 
 // pipe is one direction of a stream. Nothing moves the bytes in it: each piece has its time of arrival, before
@@ -74,7 +74,10 @@ func (s *stream) arrived(at, now time.Time) (bool, time.Time) {
 }
 
 // Read returns what has arrived.
-func (s *stream) Read(p []byte) (int, error) {
+func (s *stream) Read(p []byte) (int, error) { return s.read(p, &s.readUntil) }
+
+// read is Read with a deadline of its own.
+func (s *stream) read(p []byte, until *time.Time) (int, error) {
 	w := s.conn.wire
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,7 +88,7 @@ func (s *stream) Read(p []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if expired(s.readUntil, now) {
+		if expired(*until, now) {
 			return 0, os.ErrDeadlineExceeded
 		}
 		n, again := s.take(p, now)
@@ -101,14 +104,24 @@ func (s *stream) Read(p []byte) (int, error) {
 				return 0, io.EOF
 			}
 		}
-		s.conn.sleep(sooner(sooner(next, again), s.readUntil), &s.changed, changed, nil)
+		s.conn.sleep(sooner(sooner(next, again), *until), &s.changed, changed, nil)
 	}
 }
 
-// Fill saves nothing here.
-func (s *stream) Fill(p []byte) error {
-	_, err := io.ReadFull(s, p)
-	return err
+// Push saves nothing here.
+func (s *stream) Push(sink bus.Sink) error {
+	for never := (time.Time{}); ; {
+		n, err := s.read(sink.Place(), &never)
+		if n > 0 {
+			err = sink.Came(n)
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // take moves bytes that have arrived to p. The lock is held.
