@@ -32,6 +32,8 @@
 //
 // Events handed to handlers point into the batch they arrived in: they stay valid for
 // as long as they are held, and keep their batch in memory for as long. Clone a small event to keep it long.
+// A subscription that promises not to hold on to any has [Borrow]: the memory of batches is used again then, and many events a
+// second leave nothing to the collector. What is emitted or only passed on is so in any case.
 //
 // # Compression and secrets
 //

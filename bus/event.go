@@ -9,7 +9,7 @@ import (
 
 // Event is one event as a handler gets it. Topic, Payload and Headers point into the
 // batch they came in: they are valid for as long as they are held, keep their batch in memory
-// for as long, and must not be changed.
+// for as long, and must not be changed. With [Borrow] they are valid until the handler returns.
 type Event struct {
 	Topic   string
 	Payload []byte

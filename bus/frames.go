@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+
+	"github.com/verbose-bus/verbose/codec"
 )
 
 // What a frameSink takes in ahead: heads and small frames. What is longer arrives where it stays. Every peer has a control
@@ -19,19 +21,23 @@ const mostReused = 64 << 10
 // frameSink takes frames out of a stream as its bytes arrive (PROTOCOL.md §4), and hands each to handle. It is the stream's
 // [Sink].
 type frameSink struct {
-	handle func(kind byte, body []byte) error
+	handle frameHandler
 	limit  int  // of a frame
 	keeps  bool // handle keeps the body; otherwise it is only lent
 
-	ahead   []byte // what arrives here begins with a frame
-	have    int    // bytes in ahead
-	kind    byte   // of the frame whose body arrives by itself
-	body    []byte // as far as it has arrived, with room for some of the rest
-	missing int    // bytes of the body
-	longest int    // of the bodies that came by themselves
+	ahead   []byte        // what arrives here begins with a frame
+	have    int           // bytes in ahead
+	kind    byte          // of the frame whose body arrives by itself
+	body    []byte        // as far as it has arrived, with room for some of the rest
+	missing int           // bytes of the body
+	memory  *codec.Memory // that body is in, if it is in one
+	longest int           // of the bodies that came by themselves
 }
 
-func newFrameSink(limit, ahead int, keeps bool, handle func(kind byte, body []byte) error) *frameSink {
+// frameHandler gets a frame, and, if it keeps the body, the memory that this is in, or nil.
+type frameHandler func(kind byte, body []byte, memory *codec.Memory) error
+
+func newFrameSink(limit, ahead int, keeps bool, handle frameHandler) *frameSink {
 	return &frameSink{handle: handle, limit: limit, keeps: keeps, ahead: make([]byte, ahead)}
 }
 
@@ -80,7 +86,7 @@ func (f *frameSink) takeFrames() error {
 			return nil
 		}
 		rest = here[size:]
-		if err := f.handle(kind, f.own(here[:size])); err != nil {
+		if err := f.handle(kind, f.own(here[:size]), nil); err != nil {
 			return err
 		}
 	}
@@ -99,7 +105,13 @@ func (f *frameSink) own(body []byte) []byte {
 // beginBody has a body arrive by itself, of which a part is here already.
 func (f *frameSink) beginBody(kind byte, size int, here []byte) {
 	f.kind, f.missing = kind, size
-	if room := f.room(0); cap(f.body) < room {
+	room := f.room(0)
+	if f.keeps && room == size {
+		f.memory = codec.NewMemory(size)
+	}
+	if f.memory != nil {
+		f.body = f.memory.Bytes()
+	} else if cap(f.body) < room {
 		f.body = make([]byte, 0, room)
 	}
 	f.body, f.missing = append(f.body[:0], here...), size-len(here)
@@ -110,12 +122,12 @@ func (f *frameSink) beginBody(kind byte, size int, here []byte) {
 func (f *frameSink) room(came int) int { return min(f.missing, max(256<<10, f.longest)+came) }
 
 func (f *frameSink) finishBody() error {
-	body := f.body
-	f.longest = max(f.longest, len(body))
+	body, memory := f.body, f.memory
+	f.longest, f.memory = max(f.longest, len(body)), nil
 	if f.keeps || cap(body) > mostReused {
 		f.body = nil
 	}
-	return f.handle(f.kind, body)
+	return f.handle(f.kind, body, memory)
 }
 
 // partial says whether a frame has begun that is not complete.

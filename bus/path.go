@@ -191,7 +191,7 @@ func (p *path) url() string {
 
 // readControl reads the control stream, which lasts as long as the path.
 func (p *path) readControl(control Stream) error {
-	err := readFrames(control, newFrameSink(controlLimit, controlAhead, false, func(kind byte, body []byte) (err error) {
+	err := readFrames(control, newFrameSink(controlLimit, controlAhead, false, func(kind byte, body []byte, _ *codec.Memory) (err error) {
 		p.node.engine.do(func(m *protocol.Machine, now time.Duration) {
 			err = m.HandleControl(now, p.id, kind, body)
 		})
@@ -331,14 +331,14 @@ func (p *path) readData(s Stream) {
 func (p *path) readBatches(s Stream) error {
 	s.CloseWrite() // ours go on streams of our own
 	lane, opened := uint8(0), false
-	err := readFrames(s, newFrameSink(p.node.maxDataFrame, dataAhead, true, func(kind byte, body []byte) (err error) {
+	err := readFrames(s, newFrameSink(p.node.maxDataFrame, dataAhead, true, func(kind byte, body []byte, memory *codec.Memory) (err error) {
 		if !opened {
 			lane, err = protocol.ParseOpen(kind, body)
 			opened = true
 			return closeError(err, p.conn.Peer())
 		}
 		p.node.engine.do(func(m *protocol.Machine, now time.Duration) {
-			err = m.HandleData(now, p.id, lane, kind, body)
+			err = m.HandleData(now, p.id, lane, kind, body, memory)
 		})
 		return closeError(err, p.conn.Peer())
 	}))

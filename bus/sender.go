@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bus/internal/protocol"
+	"github.com/verbose-bus/verbose/codec"
 )
 
 // sendTarget is how many bytes a sender takes from the machine at a time.
@@ -48,10 +49,17 @@ const (
 	slowAfter = 100 * time.Millisecond
 )
 
-// part is a frame: heads up to an offset, then a batch.
+// part is a frame: heads up to an offset, then a batch, of which it is a holder.
 type part struct {
 	head  int
-	batch []byte
+	batch *codec.Batch // or nil
+}
+
+func (pt *part) body() []byte {
+	if pt.batch == nil {
+		return nil
+	}
+	return pt.batch.Bytes()
 }
 
 // wakeSender has the sender of a lane look for frames, and starts it the first time.
@@ -213,12 +221,9 @@ func (s *sender) fill() {
 				s.last = true
 				break
 			}
-			pt := part{head: len(heads)}
-			if batch != nil {
-				pt.batch = batch.Bytes()
-			}
+			pt := part{len(heads), batch}
 			s.parts = append(s.parts, pt)
-			s.size += len(heads) - before + len(pt.batch)
+			s.size += len(heads) - before + len(pt.body())
 		}
 		if s.own != nil && s.own.behind.Load() && m.CaughtUp(p.id, s.lane) {
 			s.own.behind.Store(false)
@@ -248,7 +253,7 @@ func (s *sender) eachPart(f func(p []byte) error) error {
 		if err := f(s.heads[from:pt.head]); err != nil {
 			return err
 		}
-		if err := f(pt.batch); err != nil {
+		if err := f(pt.body()); err != nil {
 			return err
 		}
 		from = pt.head
@@ -256,7 +261,13 @@ func (s *sender) eachPart(f func(p []byte) error) error {
 	return nil
 }
 
+// clearParts is for parts that were written.
 func (s *sender) clearParts() {
+	for _, pt := range s.parts {
+		if pt.batch != nil {
+			pt.batch.Free()
+		}
+	}
 	clear(s.parts)
 	s.heads, s.parts = s.heads[:0], s.parts[:0]
 }

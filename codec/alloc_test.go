@@ -3,6 +3,7 @@
 package codec_test
 
 import (
+	"bytes"
 	"testing"
 
 	"github.com/verbose-bus/verbose/codec"
@@ -52,8 +53,20 @@ func TestAllocations(t *testing.T) {
 		})
 	}
 	large := make([]byte, 60<<10)
-	wantAllocs(t, "a large batch", 2, func() {
+	wantAllocs(t, "a large batch that is held on to", 3, func() {
 		builder.Append("quake.usgs", codec.EncodingRaw, 1, nil, large)
 		builder.Seal(nil)
+	})
+	wantAllocs(t, "a large batch that is freed", 1, func() {
+		builder.Append("quake.usgs", codec.EncodingRaw, 1, nil, large)
+		builder.Seal(nil).Free()
+	})
+	text := bytes.Repeat([]byte("so it goes. "), 5000)
+	zstd := codec.NewCompressor(codec.Zstd)
+	wantAllocs(t, "a large batch that is compressed, opened and freed", 4, func() { // both batches, what the first is in, and what opened the second
+		builder.Append("quake.usgs", codec.EncodingRaw, 1, nil, text)
+		b, _ := codec.ParseBatch(builder.Seal(zstd).Bytes(), maxRaw)
+		_, _ = b.Open()
+		b.FreeOpened()
 	})
 }

@@ -22,7 +22,7 @@ type TopicCount struct {
 // Batch is an immutable run of consecutive events of one log, with its header
 // parsed. It aliases the bytes it was parsed from, and so do its topics and its
 // events. The exported fields must not be changed. All methods may be called
-// concurrently.
+// concurrently, as long as the batch has a holder ([Batch.Free]).
 type Batch struct {
 	Log         LogID
 	First       uint64 // sequence number of the first event, from 1
@@ -41,6 +41,9 @@ type Batch struct {
 	opening sync.Mutex
 
 	few [2]TopicCount // what Topics points to, where they fit: most batches have one
+
+	holders atomic.Int32
+	memory  *Memory // that bytes is in; nil if it is the collector's
 }
 
 // Last returns the sequence number of the last event. It is below the highest
@@ -80,6 +83,7 @@ func (b *Batch) body() []byte { return b.bytes[b.bodyAt:] }
 // one is accepted.
 func ParseBatch(p []byte, maxRaw int) (*Batch, error) {
 	b := &Batch{bytes: p[:len(p):len(p)]}
+	b.holders.Store(1)
 	if err := b.parseHeader(maxRaw); err != nil {
 		return nil, err
 	}

@@ -11,18 +11,14 @@ const (
 	// headroom is kept free in front of a body, for the header to be put there
 	// when the batch is sealed. It is enough for about a dozen topics.
 	headroom = 512
-	// bufferSize is the capacity a buffer begins with: a body of 64 KiB, a last
-	// event that goes past it, and the headroom. It is a size class of Go's allocator.
-	bufferSize = 72 << 10
-	// maxKept is the capacity beyond which a buffer is not kept for reuse.
-	maxKept = 4 * bufferSize
 	// fewTopics are found by looking at each; more, by a map.
 	fewTopics = 8
 )
 
 // buffer holds the events of a batch that is not sealed yet.
 type buffer struct {
-	bytes  []byte // headroom, then the body
+	bytes  []byte  // headroom, then the body
+	memory *Memory // that bytes is in; nil if it is in none
 	count  uint32
 	start  int64 // time of the first event, in µs
 	time   int64 // time of the last event, in µs
@@ -38,27 +34,41 @@ var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 func newBuffer() *buffer {
 	b := buffers.Get().(*buffer)
-	if b.bytes == nil {
-		b.bytes = make([]byte, headroom, bufferSize)
+	if b.memory == nil {
+		b.memory = newMemory(0)
 	}
+	b.bytes = b.memory.Bytes()[:headroom]
 	return b
 }
 
-// recycle empties the buffer for the next builder. Its bytes go with it unless
-// handed over to a batch, which sets them to nil before.
-func (b *buffer) recycle() {
-	if cap(b.bytes) > maxKept {
-		b.bytes = nil
+// grow makes room for n bytes more than there are.
+func (b *buffer) grow(n int) {
+	var m *Memory
+	if need := len(b.bytes) + n; need <= MaxMemory {
+		m = newMemory(need)
+		b.bytes = append(m.Bytes()[:0], b.bytes...)
+	} else {
+		b.bytes = slices.Grow(b.bytes, n)
 	}
-	if b.bytes != nil {
-		b.bytes = b.bytes[:headroom]
+	if b.memory != nil {
+		b.memory.Free()
+	}
+	b.memory = m
+}
+
+// recycle empties the buffer for the next builder. Its memory goes with it unless handed over to a batch, which
+// sets it to nil before.
+func (b *buffer) recycle() {
+	if b.memory != nil && b.memory.class > 0 { // one that is idle holds little
+		b.memory.Free()
+		b.memory = nil
 	}
 	clear(b.topics) // the strings are the application's
 	if len(b.index) > 64 {
 		b.index = nil // clearing takes as long as the map was ever big
 	}
 	clear(b.index)
-	*b = buffer{bytes: b.bytes, topics: b.topics[:0], index: b.index}
+	*b = buffer{memory: b.memory, topics: b.topics[:0], index: b.index}
 	buffers.Put(b)
 }
 
@@ -141,10 +151,10 @@ func (b *buffer) append(topic string, enc Encoding, micros int64, headers []Head
 	if len(headers) > 0 {
 		meta |= hasHeaders
 	}
-	p := b.bytes
-	if cap(p)-len(p) < need {
-		p = slices.Grow(p, need)
+	if cap(b.bytes)-len(b.bytes) < need {
+		b.grow(need)
 	}
+	p := b.bytes
 	p = appendUvarint(p, meta)
 	p = appendUvarint(p, zigzag(micros-b.time))
 	if len(headers) > 0 {

@@ -1,6 +1,9 @@
 package codec
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 )
@@ -24,41 +27,50 @@ func newZstdDecoder() *zstd.Decoder {
 	return d
 }
 
-// decompress returns a new slice of rawSize bytes, or an error wrapping
+// decompress returns rawSize bytes, and the memory that they are in, or an error wrapping
 // [ErrMalformed] where p does not decompress to exactly that. What p itself says of
 // its size is compared before anything is allocated.
-func decompress(c Compression, p []byte, rawSize int) ([]byte, error) {
+func decompress(c Compression, p []byte, rawSize int) ([]byte, *Memory, error) {
+	declared, into := zstdSize, zstdInto
 	if c == CompressionS2 {
-		return decompressS2(p, rawSize)
+		declared, into = s2Size, s2Into
 	}
-	return decompressZstd(p, rawSize)
-}
-
-func decompressS2(p []byte, rawSize int) ([]byte, error) {
-	if n, err := s2.DecodedLen(p); err != nil || n != rawSize {
-		return nil, malformed("s2 body", 0, "declares %d bytes, the header %d (%v)", n, rawSize, err)
+	if n, err := declared(p); err != nil || n != uint64(rawSize) {
+		return nil, nil, malformed(c.String()+" body", 0, "declares %d bytes, the header %d (%v)", n, rawSize, err)
 	}
-	body, err := s2.Decode(make([]byte, rawSize), p)
+	m := NewMemory(rawSize)
+	var room []byte
+	if m != nil {
+		room = m.Bytes()[:rawSize:rawSize]
+	} else {
+		room = make([]byte, rawSize)
+	}
+	body, err := into(room, p)
+	if err == nil && len(body) != rawSize {
+		err = fmt.Errorf("%d bytes, %d declared", len(body), rawSize)
+	}
 	if err != nil {
-		return nil, malformed("s2 body", 0, "%v", err)
+		return nil, nil, malformed(c.String()+" body", 0, "%v", err)
 	}
-	return body, nil
+	return body, m, nil
 }
 
-func decompressZstd(p []byte, rawSize int) ([]byte, error) {
+func s2Size(p []byte) (uint64, error) {
+	n, err := s2.DecodedLen(p)
+	return uint64(n), err
+}
+
+func s2Into(room, p []byte) ([]byte, error) { return s2.Decode(room, p) }
+
+func zstdSize(p []byte) (uint64, error) {
 	var frame zstd.Header
 	if err := frame.Decode(p); err != nil {
-		return nil, malformed("zstd body", 0, "%v", err)
+		return 0, err
 	}
-	if frame.Skippable || !frame.HasFCS || frame.FrameContentSize != uint64(rawSize) || frame.DictionaryID != 0 {
-		return nil, malformed("zstd body", 0, "declares %d bytes, the header %d", frame.FrameContentSize, rawSize)
+	if frame.Skippable || !frame.HasFCS || frame.DictionaryID != 0 {
+		return 0, errors.New("not one frame of a known size without a dictionary")
 	}
-	body, err := zstdDecoder.DecodeAll(p, make([]byte, 0, rawSize))
-	if err != nil {
-		return nil, malformed("zstd body", 0, "%v", err)
-	}
-	if len(body) != rawSize {
-		return nil, malformed("zstd body", len(p), "%d bytes, %d declared", len(body), rawSize)
-	}
-	return body, nil
+	return frame.FrameContentSize, nil
 }
+
+func zstdInto(room, p []byte) ([]byte, error) { return zstdDecoder.DecodeAll(p, room[:0]) }

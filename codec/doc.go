@@ -11,8 +11,9 @@
 //	Event ◀──Next── Reader ◀──Open── Batch ◀───────ParseBatch─────────────┘
 //
 // Nothing here copies what it can point into: topics, headers and payloads of an
-// [Event] are views of the batch they came in. Batches are never reused, so the
-// views stay valid for as long as they are held, and hold the batch with them.
+// [Event] are views of the batch they came in. They stay valid for as long as they are held, and hold the
+// batch with them, unless all who hold the batch say that they are done with it ([Batch.Free]): then its
+// [Memory] is used again.
 //
 // Parsers take bytes from strangers. They never panic, never allocate in
 // proportion to a declared size they have not compared with what has arrived, and

@@ -2,8 +2,9 @@ package codec
 
 // opened is a body that has been looked at: the checked events, or why they are none.
 type opened struct {
-	body []byte // nil where the batch's own body is it
-	err  error
+	body   []byte  // nil where the batch's own body is it
+	memory *Memory // that body is in; nil if it is the collector's
+	err    error
 }
 
 // asStored marks a batch whose body is good, and not compressed.
@@ -41,8 +42,9 @@ func (b *Batch) open() *opened {
 	o := asStored
 	body, err := b.body(), error(nil)
 	if b.Compression != CompressionOff {
-		body, err = decompress(b.Compression, body, b.RawSize)
-		o = &opened{body: body}
+		o = new(opened)
+		body, o.memory, err = decompress(b.Compression, body, b.RawSize)
+		o.body = body
 	}
 	if err == nil {
 		err = b.checkBody(body)

@@ -42,7 +42,9 @@ func (u *Unsealed) Seal(c *Compressor) *Batch {
 	var body []byte
 	h.compression, body = c.compress(buf.body())
 
-	b := &Batch{bytes: buf.withHeader(&h, body)}
+	b := &Batch{}
+	b.holders.Store(1)
+	b.bytes, b.memory = buf.withHeader(&h, body)
 	if err := b.parseHeader(math.MaxInt); err != nil {
 		panic("codec: sealed what cannot be parsed: " + err.Error())
 	}
@@ -53,18 +55,24 @@ func (u *Unsealed) Seal(c *Compressor) *Batch {
 	return b
 }
 
-// withHeader returns the header and body of a batch in one slice. Where the body is
+// withHeader returns the header and body of a batch in one slice, and the memory that it is in. Where the body is
 // the buffer's own and fills at least half of it, that is the buffer itself, which
-// the batch then owns; otherwise it is a copy of the exact size.
-func (b *buffer) withHeader(h *batchHeader, body []byte) []byte {
+// the batch then owns; otherwise it is a copy of the exact size, or in a memory of its own.
+func (b *buffer) withHeader(h *batchHeader, body []byte) ([]byte, *Memory) {
 	size := h.size()
 	if h.compression == CompressionOff && size <= headroom && len(body) >= cap(b.bytes)/2 {
 		at := headroom - size
 		h.append(b.bytes[at:at:headroom])
-		p := b.bytes[at:len(b.bytes):len(b.bytes)]
-		b.bytes = nil
-		return p
+		m := b.memory
+		b.memory = nil
+		return b.bytes[at:len(b.bytes):len(b.bytes)], m
 	}
-	p := h.append(make([]byte, 0, size+len(body)))
-	return append(p, body...)
+	m := NewMemory(size + len(body))
+	var p []byte
+	if m != nil {
+		p = m.Bytes()[:0]
+	} else {
+		p = make([]byte, 0, size+len(body))
+	}
+	return append(h.append(p), body...), m
 }

@@ -65,7 +65,7 @@ func (p *pairOfMachines) exchange(t testing.TB) {
 				if kind == frameOpen {
 					return
 				}
-				if err := other.HandleData(p.now, 1, 0, kind, body); err != nil {
+				if err := other.HandleData(p.now, 1, 0, kind, body, nil); err != nil {
 					t.Fatal(err)
 				}
 			})

@@ -68,7 +68,7 @@ func (h *hostile) control(kind byte, body []byte) error {
 
 func (h *hostile) data(kind byte, body []byte) error {
 	defer h.drain()
-	return h.m.HandleData(h.now, h.path, 0, kind, body)
+	return h.m.HandleData(h.now, h.path, 0, kind, body, nil)
 }
 
 // drain does what the machine's events ask for.

@@ -15,7 +15,7 @@ const (
 	entryGap             // declared missing
 )
 
-// entry is a range of positions of a log: usually one batch.
+// entry is a range of positions of a log: usually one batch, of which it is a holder.
 type entry struct {
 	kind        entryKind
 	reason      Reason
@@ -157,6 +157,9 @@ func (l *log) popFront() {
 		l.liveEvents -= e.events()
 		l.liveBytes -= e.size
 		l.live = e.last
+	}
+	if e.batch != nil {
+		e.batch.Free()
 	}
 	l.entries.pop()
 }

@@ -8,9 +8,9 @@ import (
 )
 
 // HandleData takes one frame of a data stream: its kind and body, without
-// the length. The machine keeps body if it holds a batch. An error is a
+// the length. The machine keeps body if it holds a batch, and the memory that it is in, if it is in one. An error is a
 // *CloseError that ends the path.
-func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte, body []byte) error {
+func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte, body []byte, memory *codec.Memory) error {
 	m.now = now
 	p := m.paths[id]
 	if p == nil {
@@ -30,7 +30,7 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 		return m.handleStart(p, s, lane, &r)
 	}
 	if kind == frameGive {
-		return m.handleGive(now, p, lane, body)
+		return m.handleGive(now, p, lane, body, memory)
 	}
 	if kind&ignorable != 0 {
 		return nil
@@ -51,7 +51,7 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 		run.judged = r.seq()
 		return r.end("judged")
 	case frameBatch:
-		return m.handleBatch(now, p, run, &r)
+		return m.handleBatch(now, p, run, &r, memory)
 	case frameSkip:
 		return m.handleSkip(now, p, run, &r)
 	case frameAbsent:
@@ -228,7 +228,7 @@ func (m *Machine) impatient(l *log) {
 	m.graftAll(l)
 }
 
-func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader) error {
+func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader, memory *codec.Memory) error {
 	prev := r.seq()
 	age := time.Duration(min(r.seq(), 1<<40)) * time.Millisecond
 	if r.err != nil {
@@ -238,6 +238,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 	if err != nil {
 		return violation("batch: %v", err)
 	}
+	b.Adopt(memory)
 	l := run.log
 	switch {
 	case b.Log != l.id:
@@ -253,6 +254,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader)
 	if b.Last() <= l.have {
 		m.stats.Duplicates++
 		m.knows(q, l, b.Last())
+		b.Free()
 		m.settle(now, l)
 		m.markSoon(now, p, l)
 		m.redundant(now, p, run)

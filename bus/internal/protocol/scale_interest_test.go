@@ -192,8 +192,8 @@ func (h *hostile) tellOf(t *testing.T, i int) {
 	for _, err := range []error{
 		h.m.HandleControl(0, h.path, frameRecord, rec.append(nil)),
 		h.m.HandleControl(0, h.honest, frameEcho, rec.version.append(nil)),
-		h.m.HandleData(0, h.path, 0, frameStart, appendStart(nil, alias, id, 1, 0)),
-		h.m.HandleData(0, h.path, 0, frameBatch, append(uvarints(alias, 0, 0), b.Bytes()...)),
+		h.m.HandleData(0, h.path, 0, frameStart, appendStart(nil, alias, id, 1, 0), nil),
+		h.m.HandleData(0, h.path, 0, frameBatch, append(uvarints(alias, 0, 0), b.Bytes()...), nil),
 		h.m.HandleControl(0, h.honest, frameVector, vector),
 	} {
 		if err != nil {

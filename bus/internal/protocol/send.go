@@ -131,8 +131,8 @@ func (m *Machine) clearQueues(p *path) {
 }
 
 // PollData appends the next frame of a data stream to dst, but for the batch that
-// ends it: those bytes are shared with the log and must not be changed. It
-// returns dst unchanged if there is nothing to send until the next EventData.
+// ends it: those bytes are shared with the log and must not be changed. The batch is the caller's
+// to free. PollData returns dst unchanged if there is nothing to send until the next EventData.
 func (m *Machine) PollData(now time.Duration, id PathID, lane uint8, dst []byte) ([]byte, *codec.Batch) {
 	m.now = now
 	p := m.paths[id]
@@ -262,6 +262,7 @@ func (m *Machine) batch(now time.Duration, p *path, c *cursor, e *entry, dst []b
 	c.flushSkip = false
 	m.watch(now, p)
 	c.peer.sent.add(e.batch)
+	e.batch.Retain()
 	return dst, e.batch
 }
 

@@ -130,6 +130,7 @@ func (p *simPipe) flush() {
 			b = frames
 			if batch != nil {
 				b = append(b, batch.Bytes()...)
+				batch.Free()
 			}
 			if !w.large {
 				e.tap.data(e, p.lane, b)
@@ -260,7 +261,7 @@ func (e *simEnd) receive(lane int, kind byte, body []byte) {
 		}
 		return
 	} else {
-		err = e.m.HandleData(w.now, e.info.ID, uint8(lane), kind, body)
+		err = e.m.HandleData(w.now, e.info.ID, uint8(lane), kind, body, nil)
 	}
 	var ce *CloseError
 	if errors.As(err, &ce) {

@@ -132,6 +132,7 @@ func (n *simNode) emit(lane, payload int, topics ...string) uint64 {
 		b.Append(t, codec.EncodingRaw, int64(n.w.now/time.Microsecond), nil, body)
 	}
 	batch := b.Seal(nil)
+	batch.Retain() // for the book
 	l := n.w.book.logs[batch.Log]
 	l.batches = append(l.batches, batch)
 	l.met = append(l.met, n.meet())

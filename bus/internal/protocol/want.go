@@ -34,7 +34,7 @@ type want struct {
 	timer    timer
 }
 
-// give is an entry on its way to whoever asked for it.
+// give is an entry on its way to whoever asked for it, and a holder of its batch.
 type give struct {
 	id    wantID
 	more  bool // others follow
@@ -196,6 +196,9 @@ func (m *Machine) giveTo(q *peer, w *want) bool {
 		if e.kind != entryBatch && !m.wasSkippedFor(w.id.node, l, e) || e.kind == entryBatch && e.first != pos+1 {
 			break
 		}
+		if g.batch != nil {
+			g.batch.Retain()
+		}
 		gives = append(gives, g)
 		size += g.size()
 		pos = e.last
@@ -251,7 +254,7 @@ func (m *Machine) give(now time.Duration, s *stream, lane uint8, dst []byte) ([]
 }
 
 // handleGive passes an entry on to whoever asked for it.
-func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte) error {
+func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte, memory *codec.Memory) error {
 	r := reader{b: body}
 	g := give{id: r.wantID(), more: r.byte() == 1, upto: r.seq(), age: time.Duration(min(r.seq(), 1<<40)) * time.Millisecond, came: now}
 	if r.err != nil {
@@ -269,6 +272,7 @@ func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte
 		if b.Log != w.log || lane != w.log.Lane || b.Last() != g.upto {
 			return violation("give: %d–%d of %v, asked for %v", b.First, b.Last(), b.Log, w.log)
 		}
+		b.Adopt(memory)
 		g.batch = b
 	}
 	if w.given >= giveMost {

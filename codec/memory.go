@@ -1,0 +1,83 @@
+package codec
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// Memory is room for one batch, used again and again. The caches of the processor still know it then, and the collector has
+// nothing to do: for batches that come and go by the thousand a second this is a good part of what they cost.
+type Memory struct {
+	bytes []byte
+	class int
+}
+
+const (
+	// memorySize is the smallest: a body of 64 KiB, a last event that goes past it, and a header. Each class has twice as
+	// much as the one before. All are size classes of Go's allocator, or whole pages.
+	memorySize    = 72 << 10
+	memoryClasses = 9
+	// MaxMemory is the largest.
+	MaxMemory = memorySize << (memoryClasses - 1)
+)
+
+// memories are those that nobody uses, by class. The collector takes what is there for long.
+var memories [memoryClasses]sync.Pool
+
+// NewMemory returns one that nobody uses, for a batch of n bytes. What is in it is left from before. It is nil where a batch of n
+// bytes fills less than half of it, for who holds on to the batch holds on to all of that, or is more than [MaxMemory].
+func NewMemory(n int) *Memory {
+	if n < memorySize/2 || n > MaxMemory {
+		return nil
+	}
+	return newMemory(n)
+}
+
+// newMemory returns the smallest that n bytes fit. N is at most MaxMemory.
+func newMemory(n int) *Memory {
+	class := bits.Len(uint(max(n-1, 0)) / memorySize)
+	if m, ok := memories[class].Get().(*Memory); ok {
+		return m
+	}
+	return &Memory{make([]byte, memorySize<<class), class}
+}
+
+// Bytes is all of it.
+func (m *Memory) Bytes() []byte { return m.bytes }
+
+// Free says that nobody looks at it any more. It must not be used after that.
+func (m *Memory) Free() { memories[m.class].Put(m) }
+
+// Adopt says that the batch's bytes are in m, which nobody else uses; nil leaves them to the collector.
+func (b *Batch) Adopt(m *Memory) { b.memory = m }
+
+// Retain adds a holder of the batch. A new one has one.
+func (b *Batch) Retain() { b.holders.Add(1) }
+
+// Free says that one holder is done. When the last is, the batch and all that points into it must not be looked at any more: its
+// memory may be another's. A holder that does not know when it is done never calls it, and leaves the batch to
+// the collector.
+func (b *Batch) Free() {
+	switch n := b.holders.Add(-1); {
+	case n < 0:
+		panic("codec: a batch was freed more often than it was held")
+	case n > 0:
+		return
+	}
+	m := b.memory
+	if o := b.opened.Swap(nil); o != nil && o.memory != nil {
+		o.memory.Free()
+	}
+	b.bytes, b.Topics, b.few, b.memory = nil, nil, [len(b.few)]TopicCount{}, nil // who looks all the same finds nothing
+	if m != nil {
+		m.Free()
+	}
+}
+
+// FreeOpened is Free by a holder that has opened the batch: for the others, the body is not kept decompressed.
+func (b *Batch) FreeOpened() {
+	if b.holders.Load() > 1 {
+		b.Release()
+	}
+	b.Free()
+}
