@@ -15,7 +15,7 @@ func (p *process) config(i int, ca *certs.CA) contender.Config {
 	s := p.spec
 	c := contender.Config{
 		Kind: s.Kind, CA: ca, Address: s.Address, Subscriptions: 1, Unheard: s.Unheard, Relay: s.Role == Relay,
-		Compression: s.Compression, Lanes: s.Lanes, Congestion: s.Congestion, Count: s.Count, Sharing: s.Ends,
+		Compression: s.Compression, Borrow: s.Borrow, Lanes: s.Lanes, Congestion: s.Congestion, Count: s.Count, Sharing: s.Ends,
 	}
 	count := &p.counters[i]
 	switch s.Role {

@@ -51,6 +51,7 @@ type Spec struct {
 	Unheard       bool          `json:"unheard,omitempty"` // sinks listen for nothing
 	Subscriptions int           `json:"subscriptions"`
 	Compression   codec.Mode    `json:"compression"`
+	Borrow        bool          `json:"borrow"`
 	Lanes         int           `json:"lanes,omitempty"`
 	Congestion    string        `json:"congestion,omitempty"`
 	Count         bool          `json:"count,omitempty"` // count packets, also where that changes the socket

@@ -76,7 +76,11 @@ func (e *busEnd) subscribe() (err error) {
 		}
 	}
 	receive := e.config.Receive
-	e.sub, err = e.node.On(e.config.Pattern, func(_ context.Context, event bus.Event) { receive(event.Payload) })
+	var options []bus.OnOption
+	if e.config.Borrow {
+		options = append(options, bus.Borrow())
+	}
+	e.sub, err = e.node.On(e.config.Pattern, func(_ context.Context, event bus.Event) { receive(event.Payload) }, options...)
 	return err
 }
 

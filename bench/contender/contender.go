@@ -87,6 +87,7 @@ type Config struct {
 	Relay bool
 
 	Compression codec.Mode
+	Borrow      bool // the handlers of the bus: bus.Borrow
 	// Lanes is bus.Config.Lanes. Where there are several, Send spreads messages over them, and those of one lane keep their order.
 	Lanes int
 	// Sharing is how many ends of this process share the memory that one node has by default for what it sent. At least 1.

@@ -30,6 +30,12 @@ const (
 	earthquakes = "earthquakes"
 )
 
+// The handlers.
+const (
+	keep   = "keep"   // may hold on to events
+	borrow = "borrow" // may not, see bus.Borrow
+)
+
 // allPatterns has one-way first: the rates of open loops come from it.
 var allPatterns = []string{oneWay, pingPong, openLoop, fanOut, fanIn, chain, unheard, subscriptions}
 
@@ -102,6 +108,7 @@ func (c cell) load() child.Load {
 type contestant struct {
 	Kind        contender.Kind `json:"kind"`
 	Compression codec.Mode     `json:"compression"`          // of the bus
+	Borrow      bool           `json:"borrow,omitempty"`     // the handlers of the bus
 	Congestion  string         `json:"congestion,omitempty"` // of TCP; "" is that of the settings
 	Lanes       int            `json:"lanes,omitempty"`      // of the bus; 0 is its default
 }
@@ -111,6 +118,9 @@ func (c contestant) String() string {
 	text := string(c.Kind)
 	if c.Compression != codec.Off {
 		text += " " + c.Compression.String()
+	}
+	if c.Borrow {
+		text += " borrow"
 	}
 	if c.Congestion != "" {
 		text += " " + c.Congestion

@@ -62,7 +62,7 @@ func (o *options) pinned(pattern string) []bool {
 // jobs spreads a cell over what its pattern varies.
 func (o *options) jobs(c cell) []job {
 	others := append(o.peers(c.Pattern), o.baselines()...)
-	all := append(o.buses(c.Payload), others...)
+	all := append(o.buses(c), others...)
 	var jobs []job
 	each := func(values []int, set func(*cell, int)) {
 		for _, v := range values {
@@ -73,7 +73,7 @@ func (o *options) jobs(c cell) []job {
 	}
 	switch c.Pattern {
 	case openLoop:
-		for _, b := range o.buses(c.Payload) {
+		for _, b := range o.buses(c) {
 			for _, load := range o.Load {
 				varied := c
 				varied.Load, varied.LoadOf = load, b.String()
@@ -92,18 +92,31 @@ func (o *options) jobs(c cell) []job {
 	return jobs
 }
 
-func (o *options) buses(payload string) []contestant {
+func (o *options) buses(c cell) []contestant {
 	modes := []codec.Mode{codec.Off}
-	if payload == earthquakes {
+	if c.Payload == earthquakes {
 		modes = o.Compression
 	}
 	var list []contestant
 	for _, transport := range o.Transport {
 		for _, mode := range modes {
-			list = append(list, contestant{Kind: contender.Kind("bus/" + transport), Compression: mode})
+			for _, handler := range o.handlers(c.Pattern) {
+				list = append(list, contestant{Kind: contender.Kind("bus/" + transport), Compression: mode, Borrow: handler == borrow})
+			}
 		}
 	}
 	return list
+}
+
+// handlers are what the bus delivers to: at rates, both kinds make a difference.
+func (o *options) handlers(pattern string) []string {
+	switch {
+	case len(o.Handler) > 0:
+		return o.Handler
+	case pattern == oneWay && !has(o.Pattern, openLoop):
+		return []string{keep, borrow}
+	}
+	return []string{keep}
 }
 
 // peers are the other systems, where they take part.

@@ -130,6 +130,7 @@ func (m *meeting) add(ctx context.Context, role child.Role, spec child.Spec) (ad
 	t, o := m.turn, m.session.options
 	spec.Role, spec.Kind, spec.Load = role, t.contestant.Kind, t.cell.load()
 	spec.Size, spec.Rate, spec.Compression = int(t.cell.Size), t.rate, t.contestant.Compression
+	spec.Borrow = t.contestant.Borrow
 	spec.Congestion, spec.CA, spec.Count = cmp.Or(t.contestant.Congestion, o.Congestion), m.session.dir, t.pass == 0
 	spec.Lanes, spec.Slot = t.contestant.Lanes, slotOf(t.cell.Outage)
 	spec.Counts = role == counting(t.cell)

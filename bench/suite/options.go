@@ -27,6 +27,7 @@ type options struct {
 	Size          []size       `help:"Of an event. Default: 64B,1KiB,16KiB,1MiB; for latency 64B." placeholder:"SIZE" json:"size"`
 	Payload       []string     `help:"random, earthquakes. Default: random." enum:"random,earthquakes" placeholder:"NAME" json:"payload"`
 	Compression   []codec.Mode `help:"Of the bus, for earthquakes: off, adaptive, s2, zstd. Default: off,adaptive. Random payloads always go without." placeholder:"NAME" json:"compression"`
+	Handler       []string     `help:"Of the bus: keep, which may hold on to events, or borrow (bus.Borrow). Default: keep, and one-way both." enum:"keep,borrow" placeholder:"NAME" json:"handler,omitempty"`
 	CPU           []string     `help:"pinned: all processes on one processor; free: on all. Default: free; for latency both." enum:"pinned,free" placeholder:"NAME" json:"cpu,omitempty"`
 	Load          []int        `help:"Of an open loop, in percent of the bus's saturation. Default: 10,50,80." placeholder:"N" json:"load"`
 	Fan           []int        `help:"Ends of a fan-out or fan-in. Default: 1,10,100,1000." placeholder:"N" json:"fan"`

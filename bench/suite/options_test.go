@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bench/host"
-	"github.com/verbose-bus/verbose/codec"
 )
 
 func TestSize(t *testing.T) {
@@ -82,10 +81,10 @@ func TestCompressionIsForEarthquakes(t *testing.T) {
 		}
 		return list
 	}
-	if got := names(jobs[0]); !slices.Equal(got, []string{"bus/quic", "raw/quic"}) {
+	if got := names(jobs[0]); !slices.Equal(got, []string{"bus/quic", "bus/quic borrow", "raw/quic"}) {
 		t.Errorf("random: %v", got)
 	}
-	if got := names(jobs[1]); !slices.Equal(got, []string{"bus/quic", "bus/quic " + codec.Adaptive.String(), "raw/quic"}) {
+	if got := names(jobs[1]); !slices.Equal(got, []string{"bus/quic", "bus/quic borrow", "bus/quic adaptive", "bus/quic adaptive borrow", "raw/quic"}) {
 		t.Errorf("earthquakes: %v", got)
 	}
 }
@@ -96,7 +95,10 @@ func TestPeersTakePartWhereTheyCan(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"--pattern=one-way"}, []string{"bus/tcp", "some", "raw/tcp"}},
+		{[]string{"--pattern=one-way"}, []string{"bus/tcp", "bus/tcp borrow", "some", "raw/tcp"}},
+		{[]string{"--pattern=one-way", "--handler=keep"}, []string{"bus/tcp", "some", "raw/tcp"}},
+		{[]string{"--pattern=ping-pong", "--handler=borrow"}, []string{"bus/tcp borrow", "some", "raw/tcp"}},
+		{[]string{"--pattern=open-loop,one-way"}, []string{"bus/tcp", "some", "raw/tcp"}},
 		{[]string{"--pattern=ping-pong", "--peer=other,some"}, []string{"bus/tcp", "other", "some", "raw/tcp"}},
 		{[]string{"--pattern=chain"}, []string{"bus/tcp", "raw/tcp"}},
 	} {

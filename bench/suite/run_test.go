@@ -41,7 +41,7 @@ func readReport(t *testing.T, dir string) *report {
 
 func TestOneWayBesideEveryBaseline(t *testing.T) {
 	table, r := runSmall(t, "--pattern=one-way", "--size=1KiB", "--cpu=free")
-	if len(r.Rows) != 5 {
+	if len(r.Rows) != 7 {
 		t.Fatalf("%d rows\n%s", len(r.Rows), table)
 	}
 	for _, row := range r.Rows {
@@ -103,7 +103,7 @@ func TestTopologies(t *testing.T) {
 }
 
 func TestInterruptedPrintsWhatIsThere(t *testing.T) {
-	o, err := alone.parse([]string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--time=10ms", "--warmup=1ms", "--passes=1000"}, os.Stderr)
+	o, err := alone.parse([]string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--handler=keep", "--time=10ms", "--warmup=1ms", "--passes=1000"}, os.Stderr)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := alone.newSession(o, newProgress(os.Stderr, false, 0))
@@ -131,7 +131,7 @@ func TestFailureIsARowOfItsOwn(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
 	err := alone.Run(t.Context(), []string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--passes=1", "--payload=earthquakes",
-		"--compression=off", "--events=missing", "--out=" + dir}, &out, os.Stderr)
+		"--compression=off", "--handler=keep", "--events=missing", "--out=" + dir}, &out, os.Stderr)
 	if err == nil || !strings.Contains(out.String(), "failed: ") {
 		t.Errorf("%v\n%s", err, out.String())
 	}
