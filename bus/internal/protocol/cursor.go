@@ -87,14 +87,6 @@ func (c *cursor) holds() bool {
 	return c.peer.active != nil && !c.demoted && (!c.log.own || c.peer.overflow == Block || c.peer.overflow == Reject)
 }
 
-// window is the credit left to the peer's last vector, in bytes.
-func (c *cursor) window() int64 {
-	if r := c.peer.remote[c.log.id]; r != nil {
-		return r.window
-	}
-	return reserveWindow
-}
-
 // rewind makes pos the position the next run starts from: all after it is
 // judged again.
 func (c *cursor) rewind(pos uint64) {

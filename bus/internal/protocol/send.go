@@ -74,7 +74,7 @@ func (c *cursor) isNext(e *entry) bool { return c.next+1 >= e.first }
 // enqueue lets a cursor take its turn on its stream, if it has anything to say.
 func (m *Machine) enqueue(c *cursor) {
 	p := c.peer.active
-	if p == nil || c.inert || c.ready || !c.has() {
+	if p == nil || c.inert || c.ready || !m.has(c) {
 		return
 	}
 	s := m.streamOf(p, c.log.id.Lane)
@@ -92,15 +92,26 @@ func (m *Machine) wakeStream(p *path, s *stream, lane uint8) {
 }
 
 // has says whether there is anything to send, or to look at.
-func (c *cursor) has() bool {
+func (m *Machine) has(c *cursor) bool {
 	l := c.log
 	if c.pruned {
 		return false
 	}
 	if c.next < l.have {
-		return c.unacked < c.window() || c.next < l.base
+		return c.unacked < m.mayHave(c) || c.next < l.base
 	}
 	return c.flushSkip && c.prev < c.skipped() || c.opens || c.owesFin()
+}
+
+// mayHave is how many bytes of the log the peer may be sent after what it is known to have: the credit it gave (§7.2), but no more than its
+// share of what a log keeps. What is on the way is in memory once more for each peer, below us.
+func (m *Machine) mayHave(c *cursor) int64 {
+	credit := int64(reserveWindow)
+	if r := c.peer.remote[c.log.id]; r != nil {
+		credit = r.window
+	}
+	share := m.cfg.BufferBytes / int64(max(1, m.connected))
+	return min(credit, max(1, share-reserveWindow)) // for a batch more may be begun
 }
 
 // skipped is how far a skip can be told: a peer may be further than this node.
@@ -153,7 +164,7 @@ func (m *Machine) PollData(now time.Duration, id PathID, lane uint8, dst []byte)
 		before, clear := len(dst), c.clear()
 		var batch *codec.Batch
 		dst, batch = m.nextFrame(now, p, s, c, dst)
-		if len(dst) > before && c.has() { // the others take their turn first
+		if len(dst) > before && m.has(c) { // the others take their turn first
 			c.ready = true
 			s.queue.push(c)
 		}
@@ -193,7 +204,7 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 		if max(len(e.batch.Bytes()), e.batch.RawSize) > p.theirs.maxBatch {
 			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, dst), nil
 		}
-		if c.unacked >= c.window() {
+		if c.unacked >= m.mayHave(c) {
 			return dst, nil
 		}
 		return m.batch(now, p, c, e, dst)

@@ -220,7 +220,7 @@ func (w *world) settled() (why string) {
 		}
 		for _, l := range n.m.logList {
 			if l.entries.len() > 0 && (n.m.reborn.index == 0 || l.needed()) {
-				return fmt.Sprintf("%s holds %d–%d of %v: %s", n, l.base+1, l.have, l.id, holders(l))
+				return fmt.Sprintf("%s holds %d–%d of %v: %s", n, l.base+1, l.have, l.id, holders(n.m, l))
 			}
 		}
 		if n.m.Confirmed() != n.m.patternsVersion {
@@ -337,12 +337,12 @@ func (w *world) checkTrees() {
 }
 
 // holders tells who keeps a log from being empty.
-func holders(l *log) string {
+func holders(m *Machine, l *log) string {
 	text := fmt.Sprintf("done %d", l.done)
 	for _, c := range l.cursors {
 		if c.clear() < l.have {
 			text += fmt.Sprintf(", %s at %d (said %+v, next %d, %d in flight, %d unacked of %d, ready %v, connected %v, link %d)",
-				string(c.peer.id[15:]), c.clear(), c.peer.remote[l.id], c.next, c.flight.len(), c.unacked, c.window(), c.ready, c.peer.active != nil, c.peer.link)
+				string(c.peer.id[15:]), c.clear(), c.peer.remote[l.id], c.next, c.flight.len(), c.unacked, m.mayHave(c), c.ready, c.peer.active != nil, c.peer.link)
 		}
 	}
 	return text
