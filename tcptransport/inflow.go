@@ -15,6 +15,8 @@ const (
 	firstWindow = 128 << 10
 	// maxWindow is what a window grows to while its reader keeps up and its peer is far.
 	maxWindow = 4 << 20
+	// pushWindow is how much may be sent on a stream whose bytes are pushed: none of them are ever unread.
+	pushWindow = 8 << 20
 	// growthBudget is how much the windows of a connection's streams may be above firstWindow in all.
 	growthBudget = 8 << 20
 
@@ -234,6 +236,11 @@ func (f *inflow) push(sink bus.Sink, rtt time.Duration) (grant int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sink = sink
+	if !f.over && !f.fin && f.size < pushWindow {
+		f.growth.give(f.size - firstWindow)
+		grant = pushWindow - f.size
+		f.allowed, f.size = f.allowed+grant, pushWindow
+	}
 	for f.unread > 0 && f.err == nil {
 		c := f.pop()
 		grant += f.feed(c.data[c.r:c.w], rtt)
@@ -332,7 +339,9 @@ func (f *inflow) release() {
 		chunks.Put(c)
 	}
 	f.tail, f.unread = nil, 0
-	f.growth.give(f.size - firstWindow)
+	if f.size < pushWindow {
+		f.growth.give(f.size - firstWindow)
+	}
 }
 
 func (f *inflow) setDeadline(t time.Time) {

@@ -105,3 +105,30 @@ func TestReadingAllocatesNothing(t *testing.T) {
 		t.Errorf("read at the end: %v", err)
 	}
 }
+
+// heap is a sink that takes everything.
+type heap struct{ place [1000]byte }
+
+func (h *heap) Place() []byte  { return h.place[:] }
+func (h *heap) Came(int) error { return nil }
+
+// What is pushed is never unread, so it has a wide window at once, and takes none of what other streams may grow by.
+func TestPushedBytesHaveAWideWindow(t *testing.T) {
+	growth := budget{}
+	growth.left.Store(growthBudget)
+	f := newInflow(&growth)
+	pump(t, &f, time.Hour)
+	if f.size <= firstWindow || growth.left.Load() == growthBudget {
+		t.Fatalf("the window did not grow: %d", f.size)
+	}
+	if grant := f.push(new(heap), 0); f.allowed+f.consumed != pushWindow || grant == 0 {
+		t.Errorf("%d bytes allowed, %d not granted again, %d more than before", f.allowed, f.consumed, grant)
+	}
+	if left := growth.left.Load(); left != growthBudget {
+		t.Errorf("%d of the budget left", left)
+	}
+	f.end()
+	if left := growth.left.Load(); left != growthBudget {
+		t.Errorf("%d of the budget left after the end", left)
+	}
+}

@@ -6,3 +6,5 @@ import "time"
 
 // setOptions does nothing: the options that matter here are Linux's.
 func setOptions(uintptr, time.Duration) {}
+
+func setUnsent(uintptr, int) {}

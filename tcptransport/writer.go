@@ -3,6 +3,7 @@ package tcptransport
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/verbose-bus/verbose/bus"
 )
@@ -19,8 +20,9 @@ const (
 // first, and in turn among streams of the same. Its fields are guarded by mu, which may
 // be held when Conn.mu is taken, and not the other way round.
 type writer struct {
-	conn *Conn
-	wake signal // for the goroutine that sends
+	conn   *Conn
+	wake   signal // for the goroutine that sends
+	unsent unsent // that goroutine's
 
 	mu       sync.Mutex
 	err      error                // of the connection, once it has ended
@@ -51,6 +53,9 @@ func (w *writer) run() {
 				if err := w.conn.socket.send(b); err != nil {
 					w.conn.writeFailed(err)
 					return
+				}
+				if limit, changed := w.unsent.wrote(len(b), time.Now(), w.conn.rtt.least()); changed {
+					limitUnsent(w.conn.socket.wire.Conn, limit)
 				}
 			}
 			if last {
@@ -129,6 +134,9 @@ func (w *writer) appendFrame(b []byte, s *Stream) []byte {
 		s.id = w.nextID
 		w.nextID += 2
 		w.conn.name(s)
+		if o.grant > 0 { // before it had a name
+			w.note(s)
+		}
 	}
 	if n := int(min(int64(o.pending()), o.window, maxData, int64(cap(b)-len(b)-headerSize))); n > 0 {
 		b = o.appendNext(appendHeader(b, header{kindData, n, s.id}), n)
@@ -241,7 +249,9 @@ func (w *writer) grant(s *Stream, n int) {
 		return
 	}
 	s.out.grant += uint32(n)
-	w.note(s)
+	if s.id != 0 {
+		w.note(s)
+	}
 }
 
 // creditStream lets the peer open another stream.

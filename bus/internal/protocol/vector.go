@@ -189,7 +189,7 @@ func (m *Machine) credit(now time.Duration, l *log, from *peer, size int64) {
 	}
 	l.received += size
 	most := reserveWindow + l.grant
-	used := l.edge-l.received < most/2 || l.received-l.paceFrom >= most/2
+	used := l.edge-l.received < most/2 || l.received-l.paceFrom >= most/4
 	if used && l.liveBytes-size < most && l.grant < maxWindow { // what has just come is not stuck
 		more := min(most, maxWindow-l.grant, m.pool)
 		l.grant += more
