@@ -73,7 +73,29 @@ func push(t *trial) {
 	if !bytes.Equal(sink.got, pattern(before, total-before)) {
 		t.Errorf("Push gave %d bytes that are not those that were written after the first %d of %d", len(sink.got), before, total)
 	}
+	t.pushBeforeWriting()
 	t.pushCutShort()
+}
+
+// pushBeforeWriting waits for what comes on a stream that the peer does not know yet.
+func (t *trial) pushBeforeWriting() {
+	const total = 300_000
+	opened := t.open(t.dialled)
+	sink := &sink{TB: t, most: total}
+	pushing := t.start(func() error { return sink.take(opened.(bus.Pusher)) })
+	pushing.waits(t, "Push of a stream that nobody has written to")
+	t.write(opened, []byte{1})
+	accepted := t.acceptStream(t.arrived)
+	t.read(accepted, []byte{1})
+	sent := t.start(func() error {
+		_, err := accepted.Write(pattern(0, total))
+		return errors.Join(err, accepted.CloseWrite())
+	})
+	t.must(pushing.wait(t, "Push"))
+	t.must(sent.wait(t, "Write"))
+	if !bytes.Equal(sink.got, pattern(0, total)) {
+		t.Errorf("Push gave %d bytes that are not those that were written, %d", len(sink.got), total)
+	}
 }
 
 // sink collects what is pushed, in places of many lengths.
