@@ -113,7 +113,8 @@ type Pusher interface {
 	Push(sink Sink) error
 }
 
-// Sink takes the bytes of a stream. It must not wait for anything: other streams of the connection wait for it.
+// Sink takes the bytes of a stream. It must not wait for anything, for other streams of the connection wait for it, and must not use
+// the stream, which may be locked.
 type Sink interface {
 	// Place is where the next bytes go. It is never empty.
 	Place() []byte
