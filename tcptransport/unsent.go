@@ -1,6 +1,7 @@
 package tcptransport
 
 import (
+	"math"
 	"net"
 	"time"
 )
@@ -10,13 +11,15 @@ const (
 	// urgent frames: megabytes of it on a slow link. Less than a far link needs makes congestion control take us for a
 	// sender with little to say.
 	leastUnsent = 64 << 10
-	mostUnsent  = 1 << 20
+	mostUnsent  = 4 << 20
 )
 
 // unsent keeps the limit of what the system holds unsent at what goes out in a round trip, so that it delays nothing by more than
-// that. Its zero value has leastUnsent.
+// that. A link that loses packets stands still for a round trip or two and then sends what it can at once: what went out in the
+// best of the last ones counts, less an eighth for each since. Its zero value has leastUnsent.
 type unsent struct {
 	limit int       // 0: leastUnsent
+	best  int       // of the last round trips
 	since time.Time // when a stretch of at least a round trip began
 	bytes int       // written since
 }
@@ -28,9 +31,11 @@ func (u *unsent) wrote(n int, now time.Time, rtt time.Duration) (limit int, chan
 	if elapsed < max(rtt, nearestRTT) {
 		return 0, false
 	}
-	limit = int(min(float64(u.bytes)*float64(rtt)/float64(elapsed), mostUnsent))
-	limit = max(limit, leastUnsent)
+	passed := float64(elapsed) / float64(max(rtt, nearestRTT))
+	went := min(float64(u.bytes)*float64(rtt)/float64(elapsed), mostUnsent)
+	u.best = int(max(went, float64(u.best)*math.Pow(7.0/8, passed)))
 	u.since, u.bytes = now, 0
+	limit = max(u.best, leastUnsent)
 	before := max(u.limit, leastUnsent)
 	if 2*limit > before && 2*limit < 3*before && limit < mostUnsent || limit == before {
 		return 0, false

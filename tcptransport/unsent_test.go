@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What the system may hold unsent is what goes out in a round trip, within bounds.
+// What the system may hold unsent is what goes out in a round trip, within bounds, also where it comes to a halt at times.
 func TestUnsentFollowsTheLink(t *testing.T) {
 	for _, test := range []struct {
 		rtt  time.Duration
@@ -14,7 +14,8 @@ func TestUnsentFollowsTheLink(t *testing.T) {
 	}{
 		{100 * time.Millisecond, 2, leastUnsent},
 		{100 * time.Millisecond, 20, 250_000},
-		{100 * time.Millisecond, 100, mostUnsent},
+		{100 * time.Millisecond, 100, 1_250_000},
+		{100 * time.Millisecond, 1000, mostUnsent},
 		{40 * time.Millisecond, 100, 500_000},
 		{time.Millisecond, 100, leastUnsent},
 		{100 * time.Microsecond, 8000, 100_000},
@@ -35,7 +36,10 @@ func TestUnsentFollowsTheLink(t *testing.T) {
 		if changes > 20 {
 			t.Errorf("%d Mbit/s over %v: %d changes", test.mbit, test.rtt, changes)
 		}
-		if limit, changed := u.wrote(100, now.Add(time.Second), test.rtt); last > 2*leastUnsent && (!changed || limit > 2*leastUnsent) {
+		if limit, changed := u.wrote(run, now.Add(3*max(test.rtt, nearestRTT)), test.rtt); changed && limit < last*3/5 {
+			t.Errorf("%d Mbit/s over %v: a link that stood still is down from %d to %d", test.mbit, test.rtt, last, limit)
+		}
+		if limit, changed := u.wrote(100, now.Add(60*max(test.rtt, nearestRTT)), test.rtt); last > 2*leastUnsent && (!changed || limit > leastUnsent) {
 			t.Errorf("after a pause: %d, %t", limit, changed)
 		}
 	}
