@@ -86,7 +86,8 @@ func OnGap(f func(context.Context, *GapError)) OnOption {
 // Borrow promises that no event is held on to: Topic, Payload and Headers of one may change once the handler has returned, or
 // the iteration has asked for the next. Keep an [Event.Clone] of what is needed longer. In return the memory of batches is used
 // again where all subscriptions that get them borrow, instead of being left to the collector, which is a third of
-// what receiving costs at hundreds of MB a second (bench/NOTES.md).
+// what receiving costs at hundreds of MB a second (bench/NOTES.md). In a program built with -race what was lent is overwritten
+// with 0xdb as soon as nobody borrows it any more, so that tests find an event that was held on to.
 func Borrow() OnOption {
 	return func(o *onOptions) error {
 		o.borrow = true

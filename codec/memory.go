@@ -64,9 +64,13 @@ func (b *Batch) Free() {
 	case n > 0:
 		return
 	}
+	spoil(b.bytes)
 	m := b.memory
-	if o := b.opened.Swap(nil); o != nil && o.memory != nil {
-		o.memory.Free()
+	if o := b.opened.Swap(nil); o != nil {
+		spoil(o.body)
+		if o.memory != nil {
+			o.memory.Free()
+		}
 	}
 	b.bytes, b.Topics, b.few, b.memory = nil, nil, [len(b.few)]TopicCount{}, nil // who looks all the same finds nothing
 	if m != nil {
