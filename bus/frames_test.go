@@ -123,22 +123,6 @@ func TestFramesDeclaredOnly(t *testing.T) {
 	}
 }
 
-// A long frame arrives where it stays, in memory that is used again, once there was one as long.
-func TestLongFramesAreReadInPlace(t *testing.T) {
-	f := newFrameSink(1<<21, dataAhead, true, func(_ byte, _ []byte, m *codec.Memory) error {
-		if m != nil {
-			m.Free()
-		}
-		return nil
-	})
-	long := frame(1, make([]byte, 1<<20))
-	feed(f, long, len(long))
-	feed(f, long, len(long))
-	if n := testing.AllocsPerRun(10, func() { feed(f, long, len(long)) }); n > 0 {
-		t.Errorf("%v allocations for a frame", n)
-	}
-}
-
 // Frames that are only lent cost no allocation, up to some length.
 func TestLentFramesCostNothing(t *testing.T) {
 	f := newFrameSink(1<<21, controlAhead, false, func(byte, []byte, *codec.Memory) error { return nil })
