@@ -52,7 +52,7 @@ type cell struct {
 	Subscriptions int    `json:"subscriptions,omitempty"`
 
 	Link   link          `json:"link,omitzero"`
-	Rate   int           `json:"rate,omitempty"` // of an open loop across a link: events a second
+	Rate   int           `json:"rate,omitempty"` // events a second, of a fan-out or an open loop across a link; 0 in a fan-out: to saturation
 	Outage time.Duration `json:"outage_ns,omitempty"`
 }
 
@@ -64,6 +64,9 @@ func (c cell) String() string {
 		words = append(words, fmt.Sprintf("at %d %% of %s", c.Load, c.LoadOf))
 	case fanOut, fanIn:
 		words = append(words, fmt.Sprint(c.Fan))
+		if c.Rate > 0 {
+			words = append(words, fmt.Sprintf("at %d/s", c.Rate))
+		}
 	case chain:
 		words = append(words, fmt.Sprintf("of %d relays", c.Relays))
 	case subscriptions:
@@ -92,13 +95,15 @@ func (c cell) across(words []string) string {
 }
 
 // ofLatency reports whether it is times that the cell is about, and not rates.
-func (c cell) ofLatency() bool { return c.Pattern == pingPong || c.Pattern == openLoop }
+func (c cell) ofLatency() bool {
+	return c.Pattern == pingPong || c.Pattern == openLoop || c.Pattern == fanOut && c.Rate > 0
+}
 
 func (c cell) load() child.Load {
-	switch c.Pattern {
-	case pingPong:
+	switch {
+	case c.Pattern == pingPong:
 		return child.PingPong
-	case openLoop, outage:
+	case c.Pattern == openLoop, c.Rate > 0:
 		return child.Paced
 	}
 	return child.Saturate

@@ -80,7 +80,11 @@ func (o *options) jobs(c cell) []job {
 				jobs = append(jobs, job{cell: varied, contestants: append([]contestant{b}, others...), rateOf: &b})
 			}
 		}
-	case fanOut, fanIn:
+	case fanOut:
+		for _, rate := range o.fanRates() {
+			each(o.Fan, func(c *cell, n int) { c.Fan, c.Rate = n, rate })
+		}
+	case fanIn:
 		each(o.Fan, func(c *cell, n int) { c.Fan = n })
 	case chain:
 		each(o.Relays, func(c *cell, n int) { c.Relays = n })
@@ -90,6 +94,14 @@ func (o *options) jobs(c cell) []job {
 		jobs = append(jobs, job{cell: c, contestants: all})
 	}
 	return jobs
+}
+
+// fanRates are those of fan-outs. 0 is as fast as it goes.
+func (o *options) fanRates() []int {
+	if len(o.Rate) == 0 {
+		return []int{0}
+	}
+	return o.Rate
 }
 
 func (o *options) buses(c cell) []contestant {

@@ -31,6 +31,7 @@ type options struct {
 	CPU           []string     `help:"pinned: all processes on one processor; free: on all. Default: free; for latency both." enum:"pinned,free" placeholder:"NAME" json:"cpu,omitempty"`
 	Load          []int        `help:"Of an open loop, in percent of the bus's saturation. Default: 10,50,80." placeholder:"N" json:"load"`
 	Fan           []int        `help:"Ends of a fan-out or fan-in. Default: 1,10,100,1000." placeholder:"N" json:"fan"`
+	Rate          []int        `help:"Of a fan-out, in events/s. Default: to saturation." placeholder:"N" json:"rate,omitempty"`
 	Relays        []int        `help:"In a chain. Default: 1,2,4." placeholder:"N" json:"relays"`
 	Subscriptions []int        `help:"Of the receiver, one of which matches. Default: 1,10000." placeholder:"N" json:"subscriptions"`
 
@@ -196,6 +197,7 @@ func within(bounds []bound) error {
 func (o *options) validate() error {
 	if err := within([]bound{
 		{"load", o.Load, 1, 100}, {"fan", o.Fan, 1, 1000}, {"relays", o.Relays, 1, 16}, {"subscriptions", o.Subscriptions, 1, 1_000_000},
+		{"rate", o.Rate, 1, 10_000_000},
 		{"passes", []int{o.Passes}, 1, 1000},
 	}); err != nil {
 		return err

@@ -40,6 +40,7 @@ func TestPresets(t *testing.T) {
 		{[]string{"--pattern=open-loop"}, 2*3*2 + 2, 2 * time.Second},
 		{[]string{"--pattern=ping-pong", "--size=1KiB,1MiB", "--cpu=pinned"}, 2, 2 * time.Second},
 		{[]string{"--pattern=fan-out,chain,subscriptions", "--size=64B"}, 4 + 3 + 2, 2 * time.Second},
+		{[]string{"--pattern=fan-out", "--size=64B", "--fan=1,10", "--rate=100,200,300"}, 6, 2 * time.Second},
 	} {
 		o, err := alone.parse(c.args, io.Discard)
 		must(t, err)
@@ -123,7 +124,7 @@ func TestPeersTakePartWhereTheyCan(t *testing.T) {
 
 func TestWrongOptions(t *testing.T) {
 	for _, args := range [][]string{
-		{"--pattern=sideways"}, {"--size=0"}, {"--load=0"}, {"--load=101"}, {"--fan=1001"}, {"--relays=0"}, {"--passes=-1"}, {"--time=-1s"},
+		{"--pattern=sideways"}, {"--size=0"}, {"--load=0"}, {"--load=101"}, {"--fan=1001"}, {"--rate=0"}, {"--relays=0"}, {"--passes=-1"}, {"--time=-1s"},
 		{"--quick", "--all"}, {"--in-process", "--cpu=pinned"}, {"--congestion=none"}, {"--compression=gzip"}, {"surplus"},
 	} {
 		if _, err := alone.parse(args, io.Discard); err == nil {

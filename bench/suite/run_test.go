@@ -102,6 +102,18 @@ func TestTopologies(t *testing.T) {
 	}
 }
 
+func TestFanOutAtARate(t *testing.T) {
+	table, r := runSmall(t, "--pattern=fan-out", "--size=64B", "--transport=tcp", "--baseline=tcp", "--fan=3", "--rate=1000")
+	if len(r.Rows) != 2 || !strings.Contains(table, "fan-out 3 at 1000/s 64B random free") || !strings.Contains(table, "p99") {
+		t.Fatalf("%d rows\n%s", len(r.Rows), table)
+	}
+	for _, row := range r.Rows {
+		if s := row.Samples[0]; row.OfferedRate != 1000 || s.Events == 0 || s.Latency == nil {
+			t.Errorf("%s: %+v\n%s", row.Name, s, table)
+		}
+	}
+}
+
 func TestInterruptedPrintsWhatIsThere(t *testing.T) {
 	o, err := alone.parse([]string{"--quick", "--pattern=one-way", "--transport=tcp", "--baseline=tcp", "--handler=keep", "--time=10ms", "--warmup=1ms", "--passes=1000"}, os.Stderr)
 	must(t, err)
