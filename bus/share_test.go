@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -51,6 +52,40 @@ func TestWhatIsOnTheWayToManyPeersIsBounded(t *testing.T) {
 		}
 		if got.Load() != peers*count {
 			t.Errorf("%d events were delivered, of %d", got.Load(), peers*count)
+		}
+	})
+}
+
+// Little things need not wait for one another: as many may be on the way to a peer as fit its share.
+func TestSmallBatchesToManyPeersDoNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const peers, count, way = 30, 200, 50 * time.Millisecond
+		network := bustest.NewNetwork(1)
+		hub := network.Node(t, "hub", func(c *bus.Config) { c.BufferBytes = 1 << 20 }) // 34 KiB for each
+		var mu sync.Mutex
+		var got int
+		var longest time.Duration
+		for i := range peers {
+			name := fmt.Sprint("peer-", i)
+			n := network.Node(t, name)
+			network.Link(name, "hub").Delay(way)
+			_, err := n.On("x", func(_ context.Context, e bus.Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				got++
+				longest = max(longest, time.Since(e.Time))
+			})
+			must(t, err)
+			network.Connect(t, name, "hub")
+		}
+		pass(time.Second)
+		for range count {
+			must(t, hub.EmitBytes(t.Context(), "x", make([]byte, 100)))
+			pass(5 * ms)
+		}
+		must(t, hub.Drain(t.Context()))
+		if got != peers*count || longest > way+20*ms {
+			t.Errorf("%d events of %d, and the slowest took %v on a way of %v", got, peers*count, longest, way)
 		}
 	})
 }

@@ -98,20 +98,27 @@ func (m *Machine) has(c *cursor) bool {
 		return false
 	}
 	if c.next < l.have {
-		return c.unacked < m.mayHave(c) || c.next < l.base
+		return m.mayBegin(c) || c.next < l.base
 	}
 	return c.flushSkip && c.prev < c.skipped() || c.opens || c.owesFin()
 }
 
-// mayHave is how many bytes of the log the peer may be sent after what it is known to have: the credit it gave (§7.2), but no more than its
-// share of what a log keeps. What is on the way is in memory once more for each peer, below us.
-func (m *Machine) mayHave(c *cursor) int64 {
+// mayBegin says whether the peer may be sent another batch: not beyond the credit it gave (§7.2), nor beyond its share of what a log
+// keeps, for what is on the way is in memory once more for each peer, below us. One may always be on the way.
+func (m *Machine) mayBegin(c *cursor) bool {
 	credit := int64(reserveWindow)
 	if r := c.peer.remote[c.log.id]; r != nil {
 		credit = r.window
 	}
+	if c.unacked >= credit {
+		return false
+	}
 	share := m.cfg.BufferBytes / int64(max(1, m.connected))
-	return min(credit, max(1, share-reserveWindow)) // for a batch more may be begun
+	if c.unacked == 0 || c.unacked+reserveWindow <= share {
+		return true
+	}
+	next := c.log.at(c.next)
+	return next == nil || c.unacked+next.size <= share
 }
 
 // skipped is how far a skip can be told: a peer may be further than this node.
@@ -204,7 +211,7 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 		if max(len(e.batch.Bytes()), e.batch.RawSize) > p.theirs.maxBatch {
 			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, dst), nil
 		}
-		if c.unacked >= m.mayHave(c) {
+		if !m.mayBegin(c) {
 			return dst, nil
 		}
 		return m.batch(now, p, c, e, dst)
