@@ -46,7 +46,7 @@ func (p *TCP) Redirect(target string) {
 }
 
 // Strike has a connection suffer a fault once so many bytes more have passed, both ways and over all connections
-// together. Then struck is called. A strike that has not happened yet is replaced.
+// together; a hole swallows all that there are. Then struck is called. A strike that has not happened yet is replaced.
 func (p *TCP) Strike(f Fault, after int, struck func()) { p.trigger.arm(&strike{f, after, struck}) }
 
 // Mend ends every stall.
@@ -145,10 +145,22 @@ func (p *TCP) carry(j *joint, way int, to *net.TCPConn, b []byte) bool {
 		}
 		if b = b[n:]; s != nil {
 			j.suffer(s.fault, way)
+			if s.fault == Hole || s.fault == HalfHole {
+				p.harmAll(s.fault, way)
+			}
 			s.done()
 		}
 	}
 	return true
+}
+
+// harmAll has the other connections suffer it, too: one that is about to replace the one struck, or that it has just replaced.
+func (p *TCP) harmAll(f Fault, way int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for j := range p.joints {
+		j.harm(f, way)
+	}
 }
 
 func (j *joint) suffer(f Fault, way int) {
