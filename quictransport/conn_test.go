@@ -65,8 +65,11 @@ func TestPriority(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.Go(send(urgent))
+	if _, err := io.CopyN(io.Discard, urgentIn, 1); err != nil { // bulk waits for its window until the other has begun
+		t.Fatal(err)
+	}
 	g.Go(receive("bulk", bulkIn, total-headStart))
-	g.Go(receive("urgent", urgentIn, total))
+	g.Go(receive("urgent", urgentIn, total-1))
 	if first := <-arrivals; first != "urgent" {
 		t.Errorf("%s arrived first", first)
 	}
