@@ -88,13 +88,13 @@ func (c cell) String() string {
 	if n := c.Fan + c.Subscriptions; n > 0 { // no pattern has both
 		words = append(words, fmt.Sprint(n))
 	}
+	if c.Outage > 0 {
+		words = append(words, "of "+c.Outage.String())
+	}
+	if c.Rate > 0 {
+		words = append(words, fmt.Sprintf("at %d/s", c.Rate))
+	}
 	if c.Link != (link{}) {
-		if c.Outage > 0 {
-			words = append(words, "of "+c.Outage.String())
-		}
-		if c.Rate > 0 {
-			words = append(words, fmt.Sprintf("at %d/s", c.Rate))
-		}
 		return fmt.Sprintf("%s %s: RTT %v, loss %v %%, %d Mbit/s, queue %s",
 			strings.Join(words, " "), c.Size, c.Link.RTT, c.Link.Loss, c.Link.Bandwidth, c.Link.Queue)
 	}
@@ -121,7 +121,7 @@ func (c cell) bytes() (int, error) {
 
 // ofLatency reports whether it is times that the cell is about, and not rates.
 func (c cell) ofLatency() bool {
-	return c.Pattern == "ping-pong" || c.Pattern == "open-loop" || c.Pattern == "outage"
+	return c.Pattern == "ping-pong" || c.Pattern == "open-loop" || c.Pattern == "outage" || c.Pattern == "fan-out" && c.Rate > 0
 }
 
 // sample is one pass.

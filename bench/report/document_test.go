@@ -96,3 +96,14 @@ func TestBaselines(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// A fan-out at a rate is about times, and cells of two rates have two names.
+func TestFanOutAtARate(t *testing.T) {
+	c := cell{Pattern: "fan-out", Size: "64B", Payload: "random", Fan: 3, Rate: 200}
+	if got := c.String(); got != "fan-out 3 at 200/s 64B random free" || !c.ofLatency() {
+		t.Errorf("%q, of latency: %t", got, c.ofLatency())
+	}
+	if c.Rate = 0; c.ofLatency() {
+		t.Error("one to saturation is about rates")
+	}
+}

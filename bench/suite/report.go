@@ -30,7 +30,7 @@ type row struct {
 	Cell        cell       `json:"cell"`
 	Contestant  contestant `json:"contestant"`
 	Name        string     `json:"name"`
-	OfferedRate float64    `json:"offered_rate,omitempty"` // of an open loop, events a second
+	OfferedRate float64    `json:"offered_rate,omitempty"` // of an open loop or a fan-out at a rate, events a second
 	Samples     []sample   `json:"passes"`
 	Rejected    []sample   `json:"rejected,omitempty"` // passes in which the emulator did not keep up: their figures say nothing
 	Errors      []string   `json:"errors,omitempty"`   // of passes that failed
