@@ -161,6 +161,18 @@ func TestTCPHole(t *testing.T) {
 	want(t, b, "new")
 }
 
+// A hole swallows the connections that it did not strike at, too: nobody is left whom it did not reach.
+func TestTCPHoleTakesAllConnections(t *testing.T) {
+	l := newLine(t)
+	a, b := l.connect()
+	write(t, a, "before")
+	want(t, b, "before")
+	l.strike(proxy.Hole, "onetwo", 3)
+	want(t, l.b, "one")
+	write(t, a, "after")
+	wantSilence(t, b)
+}
+
 func TestTCPHalfHole(t *testing.T) {
 	l := newLine(t)
 	l.strike(proxy.HalfHole, "onetwo", 3)

@@ -341,8 +341,8 @@ func holders(m *Machine, l *log) string {
 	text := fmt.Sprintf("done %d", l.done)
 	for _, c := range l.cursors {
 		if c.clear() < l.have {
-			text += fmt.Sprintf(", %s at %d (said %+v, next %d, %d in flight, %d unacked, heard of %v, ready %v, connected %v, link %d)",
-				string(c.peer.id[15:]), c.clear(), c.peer.remote[l.id], c.next, c.flight.len(), c.unacked, c.peer.remote[l.id] != nil, c.ready, c.peer.active != nil, c.peer.link)
+			text += fmt.Sprintf(", %s at %d (said %+v, next %d, %d in flight, %d unacked, may begin %v, ready %v, connected %v, link %d)",
+				string(c.peer.id[15:]), c.clear(), c.peer.remote[l.id], c.next, c.flight.len(), c.unacked, m.mayBegin(c), c.ready, c.peer.active != nil, c.peer.link)
 		}
 	}
 	return text
