@@ -69,3 +69,27 @@ func TestEventsDoNotWaitForTheCreditOfOthers(t *testing.T) {
 		must(t, from.Drain(t.Context()))
 	})
 }
+
+// A receipt of an event that comes alone is there as soon as the way there and back allows.
+func TestReceiptTakesARoundTrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const way = 10 * time.Millisecond
+		network := bustest.NewNetwork(1)
+		from, to := network.Node(t, "from"), network.Node(t, "to")
+		network.Link("from", "to").Delay(way)
+		network.Connect(t, "from", "to")
+		sub, err := to.On("x", func(context.Context, bus.Event) {})
+		must(t, err)
+		must(t, sub.Ready(t.Context()))
+		for i := range 20 {
+			pass(50 * ms)
+			began := time.Now()
+			r, err := from.EmitMessage(t.Context(), bus.Message{Topic: "x"})
+			must(t, err)
+			must(t, r.Done(t.Context()))
+			if took := time.Since(began); took > 2*way+ms && i > 0 { // with the first, credit is urgent
+				t.Errorf("done after %v, on a way of %v each", took, way)
+			}
+		}
+	})
+}

@@ -236,20 +236,29 @@ func TestPruneOfAnEarlierRunIsIgnored(t *testing.T) {
 // An idle neighbour that was pruned before it had anything must go on sending when it is grafted, though
 // it is behind.
 func TestGraftOfOneWhoIsBehindCounts(t *testing.T) {
+	played := 0
 	scene(t, func(w *world) {
 		cfg := simConfig()
 		cfg.AckInterval = 3 * time.Second
 		o, p1, p2, r, links := diamond(w, cfg)
-		o.emitMany(10, "a.x")
+		for range 10 {
+			o.emit(0, 8, "a.x")
+			w.runFor(50 * time.Millisecond) // the relays hear of each from its origin first
+		}
 		w.rest(10 * time.Second)
 		parent, other, lost, late := p1, p2, links[2], links[1]
 		if r.parent(o) != p1 {
 			parent, other, lost, late = p2, p1, links[3], links[0]
 		}
+		if other.parent(o) != o { // R feeds it
+			return
+		}
+		played++
 		late.conn.stall(1, time.Second) // the other relay gets nothing for a while
 		o.emit(0, 8, "a.x")
-		w.runFor(500 * time.Millisecond)
+		w.runFor(100 * time.Millisecond) // it has not noticed yet, and taken no other parent
 		r.want(o.log(0), "1-11")
+		w.expect(other.m.logs[o.log(0)].have == 10, "%s is not behind", other)
 		lost.down = true
 		lost.conn.cut()
 		o.emit(0, 8, "a.x")
@@ -257,6 +266,9 @@ func TestGraftOfOneWhoIsBehindCounts(t *testing.T) {
 		r.want(o.log(0), "1-12")
 		w.expect(other.feeds(r, o), "%s does not feed R after %s was lost", other, parent)
 	})
+	if played < 10 {
+		t.Errorf("played with %d trees alone", played)
+	}
 }
 
 // ringOf is nodes in a ring that all want everything.

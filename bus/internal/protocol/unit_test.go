@@ -316,6 +316,51 @@ func TestCreditIsThatOfFourRoundTrips(t *testing.T) {
 	}
 }
 
+// An event that comes alone is acknowledged once, with its end; before that only if its handler takes longer than the pace of
+// acknowledgements.
+func TestLoneEventIsAcknowledgedOnce(t *testing.T) {
+	h := newHostile()
+	h.m.cfg.MaxBatch = 1 << 20
+	h.greet()
+	h.m.PathClosed(h.now, h.honest, CodeNormal, "")
+	h.m.forgetPeer(h.now, h.m.peers[simID(2)])
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+	vectors := func() (n int) {
+		h.m.Tick(h.now)
+		h.drain()
+		eachFrame(h.m.PollControl(h.now, h.path, nil), func(kind byte, _ []byte) {
+			if kind == frameVector {
+				n++
+			}
+		})
+		return n
+	}
+	for i := range uint64(20) {
+		h.now += 20 * time.Millisecond
+		vectors() // what was left over
+		b := sealed(h.log(1), i+1, 1, 100, "a.x")
+		h.mustData(frameBatch, append(uvarints(0, i, 0), b.Bytes()...))
+		early := vectors()
+		h.now += ackPace - time.Millisecond
+		early += vectors()
+		slow := i%2 == 1
+		if slow {
+			h.now += time.Millisecond
+			if vectors() != 1 {
+				t.Fatalf("event %d: nothing was said of it in %v", i, ackPace)
+			}
+			h.now += ackPace
+		}
+		h.m.Release(h.now, h.log(1), i+1)
+		if i == 0 { // the first vector of a log gives credit, which is urgent
+			continue
+		}
+		if end := vectors(); early != 0 || end != 1 {
+			t.Fatalf("event %d: %d vectors while its handler ran, %d when it was done", i, early, end)
+		}
+	}
+}
+
 // A batch that fills the reserve by itself must not keep its log from getting more credit: on a long link
 // that would be one batch a round trip.
 func TestCreditGrowsWithBatchesAsLargeAsTheReserve(t *testing.T) {

@@ -32,10 +32,15 @@ func (m *Machine) markAll(l *log, except *peer) {
 }
 
 // markSoon has the peer hear of the log as soon as the pace of
-// acknowledgements allows.
+// acknowledgements allows. While handlers have some of it, that waits for them as long as the pace is: one vector says then
+// that an event has come and that it is done.
 func (m *Machine) markSoon(now time.Duration, p *path, l *log) {
 	m.markVector(p, l)
-	if due := p.lastVector + min(ackPace, m.cfg.AckInterval); due > now {
+	from := p.lastVector
+	if l.done < l.have {
+		from = now
+	}
+	if due := from + min(ackPace, m.cfg.AckInterval); due > now {
 		m.timers.lower(&p.vectorTimer, due)
 	} else if !p.vectorDue {
 		p.vectorDue = true
