@@ -16,6 +16,7 @@ type chart struct {
 	drawn    uint64 // grows with every change
 	explored bool   // reached says who can be reached
 	tour     uint64 // of the exploration that found that out
+	found    uint64 // grows when a node comes into reach
 	walks    uint64
 	queue    []*vertex
 }
@@ -58,29 +59,58 @@ func (c *chart) vertex(id uuid.UUID) *vertex {
 }
 
 // draw puts a new version of a record in the place of the one before. Where its node is a peer,
-// it is reached whoever lists it.
+// it is reached whoever lists it. What the versions have in common, most of a hub's list, is not looked at.
 func (c *chart) draw(rec *record, peer bool) {
 	v := c.vertex(rec.version.node)
-	fresh := v.rec == nil
+	old := v.rec
 	v.rec = rec
-	if v == c.self || !fresh && slices.EqualFunc(v.links, rec.neighbours, func(x *vertex, id uuid.UUID) bool { return x.id == id }) {
+	if v == c.self {
+		return
+	}
+	var before []uuid.UUID
+	if old != nil {
+		before = old.neighbours
+	}
+	left, came := differ(before, rec.neighbours)
+	if old != nil && len(left)+len(came) == 0 {
 		return
 	}
 	c.drawn++
-	old := v.links
-	v.links = make([]*vertex, len(rec.neighbours))
-	for i, id := range rec.neighbours {
-		v.links[i] = c.vertex(id)
-		v.links[i].listed++
+	gone, fresh := c.relink(v, before, left, came)
+	switch {
+	case v.reached == c.tour:
+		c.explored = c.explored && len(gone) == 0
+		for _, x := range fresh {
+			c.find(x)
+		}
+	case peer:
+		c.find(v)
 	}
-	if v.reached != c.tour && peer {
-		v.reached = c.tour
+	c.release(gone)
+}
+
+// relink gives a node other links than those to the nodes before: without those at the places that left, and with those that
+// came.
+func (c *chart) relink(v *vertex, before []uuid.UUID, left []int, came []uuid.UUID) (gone, fresh []*vertex) {
+	links := make([]*vertex, 0, len(before)-len(left)+len(came))
+	for i, id := range before {
+		for len(came) > 0 && compareIDs(came[0], id) < 0 {
+			links, fresh, came = append(links, c.vertex(came[0])), append(fresh, c.vertex(came[0])), came[1:]
+		}
+		if len(left) > 0 && left[0] == i {
+			gone, left = append(gone, v.links[i]), left[1:]
+			continue
+		}
+		links = append(links, v.links[i])
 	}
-	if v.reached == c.tour {
-		c.explored = c.explored && !c.lost(old, v.links)
-		c.spread(v)
+	for _, id := range came {
+		links, fresh = append(links, c.vertex(id)), append(fresh, c.vertex(id))
 	}
-	c.release(old)
+	for _, x := range fresh {
+		x.listed++
+	}
+	v.links = links
+	return gone, fresh
 }
 
 // erase takes a record off the chart.
@@ -101,15 +131,6 @@ func (c *chart) release(links []*vertex) {
 	}
 }
 
-// lost says whether links that there were are gone.
-func (c *chart) lost(old, links []*vertex) bool {
-	c.walks++
-	for _, v := range links {
-		v.seen = c.walks
-	}
-	return slices.ContainsFunc(old, func(v *vertex) bool { return v.seen != c.walks })
-}
-
 // explore finds out who can be reached over peers.
 func (c *chart) explore(peers []*peer) {
 	if c.explored {
@@ -117,17 +138,22 @@ func (c *chart) explore(peers []*peer) {
 	}
 	c.explored = true
 	c.tour++
+	c.found++
 	c.self.reached = c.tour
 	for _, q := range peers {
-		if v := c.vertices[q.id]; v != nil && q.active != nil && v.reached != c.tour {
-			v.reached = c.tour
-			c.spread(v)
+		if v := c.vertices[q.id]; v != nil && q.active != nil {
+			c.find(v)
 		}
 	}
 }
 
-// spread follows the links of a node that is reached.
-func (c *chart) spread(v *vertex) {
+// find follows the links of a node that is reached, if it was not yet.
+func (c *chart) find(v *vertex) {
+	if v.reached == c.tour {
+		return
+	}
+	v.reached = c.tour
+	c.found++
 	next := append(c.queue[:0], v)
 	for i := 0; i < len(next); i++ {
 		for _, x := range next[i].links {

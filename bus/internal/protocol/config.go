@@ -56,6 +56,8 @@ const (
 	maxPatterns   = 1024                 // in a record; a node with more asks for everything
 	maxRecordText = 32 << 10             // bytes of patterns in a record, likewise
 	maxNeighbours = 4096
+	longRecord    = 4  // neighbours that make it worth telling what has changed
+	maxBases      = 8  // nodes whose long records are remembered, each way on a path
 	maxEndpoints  = 16 // in a record
 	maxWants      = 1024
 	giveMost      = 64 << 10 // bytes given at a time, and what is left of the last batch

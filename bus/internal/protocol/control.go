@@ -26,8 +26,8 @@ func (m *Machine) HandleControl(now time.Duration, id PathID, kind byte, body []
 		return m.handleReady(now, p)
 	case frameVector:
 		return m.handleVector(now, p, body)
-	case frameRecord:
-		return m.handleRecord(now, p, body)
+	case frameRecord, frameChange:
+		return m.handleRecord(now, p, kind, body)
 	case frameEcho:
 		return m.handleEcho(now, p, body)
 	case framePrune:
@@ -86,7 +86,7 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 		// One that was replaced follows, but in a greeting: what comes after that is kept back until
 		// the peer's hello.
 		if held == r || held != nil && p.peer == nil {
-			dst = appendFrame(dst, frameRecord, held.append(nil))
+			dst = p.told.appendRecord(dst, held)
 		}
 	}
 	if len(p.records) > 0 {

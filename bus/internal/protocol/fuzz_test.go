@@ -122,8 +122,19 @@ func (s *script) frame(h *hostile) (kind byte, body []byte, control bool) {
 	case 9:
 		rec := record{version: recordVersion{simID(int(s.byte() % 6)), s.number(), s.number()}}
 		for range s.byte() % 4 {
-			rec.neighbours = append(rec.neighbours, simID(int(s.byte()%6)))
 			rec.patterns = append(rec.patterns, simTopics[int(s.byte())%len(simTopics)])
+		}
+		who := s.byte() // a bit each
+		for i := range 8 {
+			if who>>i&1 == 1 {
+				rec.neighbours = append(rec.neighbours, simID(i))
+			}
+		}
+		p := h.m.paths[h.path]
+		if v := int(s.byte()); v >= 128 && p != nil && len(p.heard) > 0 {
+			old := p.heard[v%len(p.heard)]
+			rec.version.node, rec.version.epoch = old.version.node, old.version.epoch
+			return frameChange, rec.appendChange(nil, old), true
 		}
 		return frameRecord, rec.append(nil), true
 	case 10:

@@ -150,7 +150,7 @@ func (m *Machine) size() (n int) {
 		n += len(q.remote) + len(q.wanted) + len(q.patterns)
 	}
 	for _, p := range m.paths {
-		n += len(p.records) + len(p.echoes) + len(p.grafts) + len(p.prunes) + len(p.wants) + len(p.nones) + len(p.reports) + len(p.pings) + len(p.pongs) + len(p.vectors) + len(p.dirty) + len(p.aliases)
+		n += len(p.records) + len(p.told) + len(p.heard) + len(p.echoes) + len(p.grafts) + len(p.prunes) + len(p.wants) + len(p.nones) + len(p.reports) + len(p.pings) + len(p.pongs) + len(p.vectors) + len(p.dirty) + len(p.aliases)
 		for _, s := range p.in {
 			if s != nil {
 				n += len(s.runs)
@@ -198,6 +198,10 @@ func TestFloodsAreBounded(t *testing.T) {
 		}},
 		{"versions", nil, func(h *hostile, i int) error {
 			rec := record{version: recordVersion{simID(1), 1, uint64(i) + 2}, patterns: []string{"x"}}
+			return h.control(frameRecord, rec.append(nil))
+		}},
+		{"long records", nil, func(h *hostile, i int) error {
+			rec := record{version: recordVersion{floodID(i), 1, 1}, neighbours: []uuid.UUID{simID(0), simID(1), simID(2), simID(3)}}
 			return h.control(frameRecord, rec.append(nil))
 		}},
 		{"old versions", func(h *hostile) {

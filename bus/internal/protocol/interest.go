@@ -143,6 +143,10 @@ func (m *Machine) reprieve() {
 	if m.lost == 0 {
 		return
 	}
+	if m.chart.explore(m.peerList); m.chart.found == m.reprieved {
+		return
+	}
+	m.reprieved = m.chart.found
 	for _, r := range m.recordList {
 		if r.lostAt > 0 && m.isReachable(r.version.node) {
 			if m.now-r.lostAt >= greetingTime {

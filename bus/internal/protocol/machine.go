@@ -32,8 +32,9 @@ type Machine struct {
 	records    map[uuid.UUID]*record
 	blind      bool // there are more records than we keep: everything counts as wanted
 	recordList []*record
-	lost       int   // how many of them are known to be of nodes out of reach
-	chart      chart // what they say of who is connected to whom
+	lost       int    // how many of them are known to be of nodes out of reach
+	reprieved  uint64 // how many nodes had come into reach when these were looked at
+	chart      chart  // what they say of who is connected to whom
 	met        map[uuid.UUID]acquaintance
 	self       *record
 	questions  []*want

@@ -39,6 +39,7 @@ type path struct {
 	sayHello    bool
 	sayReady    bool
 	records     []*record
+	told, heard bases // of the peer, and by it
 	echoes      []recordVersion
 	prunes      []prune
 	grafts      []graft

@@ -47,6 +47,7 @@ type record struct {
 	stamp    uint64  // our clock when it was stored
 	prior    *record // the version before a peer that comes up brought newer ones
 	set      *topic.Set[struct{}]
+	change   change         // as it was told last
 	parent   *peer          // who brought this version first: it gets our echo
 	awaiting map[*peer]bool // who has not answered it yet
 	flooded  bool           // it went to every path there was: it may be waiting on some
@@ -56,13 +57,18 @@ type record struct {
 }
 
 func (r *record) append(b []byte) []byte {
+	return r.appendTail(appendIDs(r.appendHead(b), r.neighbours))
+}
+
+// appendHead appends what comes before the neighbours.
+func (r *record) appendHead(b []byte) []byte {
 	b = r.version.append(b)
 	b = binary.AppendUvarint(b, r.begun)
-	b = appendText(b, r.name)
-	b = binary.AppendUvarint(b, uint64(len(r.neighbours)))
-	for _, id := range r.neighbours {
-		b = append(b, id[:]...)
-	}
+	return appendText(b, r.name)
+}
+
+// appendTail appends what comes after them.
+func (r *record) appendTail(b []byte) []byte {
 	for _, list := range [][]string{r.endpoints, r.patterns[:r.live], r.patterns[r.live:]} {
 		b = binary.AppendUvarint(b, uint64(len(list)))
 		for _, p := range list {
@@ -72,13 +78,20 @@ func (r *record) append(b []byte) []byte {
 	return b
 }
 
+// parseRecord reads the body of a RECORD frame.
 func parseRecord(body []byte) (*record, error) {
 	r := reader{b: body}
-	rec := &record{version: r.recordVersion(), begun: r.uvarint(), name: r.text(maxName)}
-	rec.neighbours = make([]uuid.UUID, r.count(16, maxNeighbours))
-	for i := range rec.neighbours {
-		rec.neighbours[i] = r.id()
-	}
+	rec := r.recordHead()
+	rec.neighbours = r.ids(maxNeighbours)
+	return rec, r.recordTail(rec)
+}
+
+func (r *reader) recordHead() *record {
+	return &record{version: r.recordVersion(), begun: r.uvarint(), name: r.text(maxName)}
+}
+
+// recordTail reads the rest, and says what was wrong with any of it.
+func (r *reader) recordTail(rec *record) error {
 	for range r.count(1, maxEndpoints) {
 		rec.endpoints = append(rec.endpoints, r.text(maxName))
 	}
@@ -86,7 +99,7 @@ func parseRecord(body []byte) (*record, error) {
 		for range r.count(2, maxPatterns) {
 			p := r.text(maxName)
 			if r.err == nil && topic.ValidatePattern(p) != nil {
-				return nil, violation("record: %q is not a pattern", p)
+				return violation("record: %q is not a pattern", p)
 			}
 			rec.patterns = append(rec.patterns, p)
 		}
@@ -94,7 +107,7 @@ func parseRecord(body []byte) (*record, error) {
 			rec.live = len(rec.patterns)
 		}
 	}
-	return rec, r.end("record")
+	return r.end("record")
 }
 
 // fewPatterns are tried one by one, in less time and room than a set of them takes.
@@ -261,8 +274,8 @@ func (m *Machine) stopAwaiting(now time.Duration, q *peer) {
 	}
 }
 
-func (m *Machine) handleRecord(now time.Duration, p *path, body []byte) error {
-	rec, err := parseRecord(body)
+func (m *Machine) handleRecord(now time.Duration, p *path, kind byte, body []byte) error {
+	rec, err := p.heard.parse(kind, body)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ func TestChartAgainstAModel(t *testing.T) {
 			}
 			return seen
 		}
+		inReach, found := map[uuid.UUID]bool{}, uint64(0)
 		for range rapid.IntRange(1, 25).Draw(t, "steps") {
 			id := simID(rapid.IntRange(1, most-1).Draw(t, "node"))
 			if _, known := model[id]; known && rapid.IntRange(0, 4).Draw(t, "erase") == 0 {
@@ -38,7 +39,7 @@ func TestChartAgainstAModel(t *testing.T) {
 				c.explored = false // it may have been in reach here, unlike those that are dropped
 			} else {
 				rec := &record{version: recordVersion{id, 1, 1}}
-				for _, j := range rapid.SliceOfN(node, 0, 4).Draw(t, "links") {
+				for _, j := range slices.Sorted(slices.Values(rapid.SliceOfNDistinct(node, 0, 4, rapid.ID[int]).Draw(t, "links"))) {
 					rec.neighbours = append(rec.neighbours, simID(j))
 				}
 				c.draw(rec, slices.ContainsFunc(peers, func(q *peer) bool { return q.id == id }))
@@ -70,7 +71,11 @@ func TestChartAgainstAModel(t *testing.T) {
 				if got := c.vertices[id].reached == c.tour; got != reach[id] {
 					t.Fatalf("%v is reached: %t", id, got)
 				}
+				if reach[id] && !inReach[id] && c.found == found {
+					t.Fatalf("%v came into reach, and nothing says so", id)
+				}
 			}
+			inReach, found = reach, c.found
 			for id, v := range c.vertices {
 				if v.rec == nil && v.listed == 0 && id != simID(0) {
 					t.Fatalf("%v is kept for nothing", id)

@@ -2,7 +2,9 @@ package protocol
 
 import (
 	"encoding/binary"
+	"slices"
 
+	"github.com/google/uuid"
 	"github.com/verbose-bus/verbose/codec"
 )
 
@@ -13,6 +15,14 @@ type tap struct {
 	theirs []codec.LogID
 	names  map[int]map[uint64]codec.LogID // of the data streams of this side
 	runs   map[codec.LogID][]flight       // what this side sent in its current runs
+	long   []told                         // the long records that this side sent, the last at the end
+}
+
+// told is a version of a long record, and whom it lists.
+type told struct {
+	node           uuid.UUID
+	epoch, version uint64
+	lists          []uuid.UUID
 }
 
 // teller is a run of a peer, and a log that it speaks of.
@@ -59,6 +69,9 @@ func (t *tap) control(e *simEnd, b []byte) {
 		if len(body) >= maxControl {
 			e.conn.w.failf("%s: a control frame of %d bytes", e.node, len(body))
 		}
+		if kind == frameRecord || kind == frameChange {
+			t.record(e, kind, body)
+		}
 		if kind != frameVector {
 			return
 		}
@@ -78,6 +91,44 @@ func (t *tap) control(e *simEnd, b []byte) {
 			r.checkDone(e.node, id, said.done)
 		})
 	})
+}
+
+// record sees the neighbours of a record that this side sends: what a reader of PROTOCOL.md makes of it is the
+// record that the node has.
+func (t *tap) record(e *simEnd, kind byte, body []byte) {
+	r := reader{b: body}
+	now := told{node: r.id(), epoch: r.uvarint(), version: r.uvarint()}
+	r.uvarint()
+	r.text(maxName)
+	at := slices.IndexFunc(t.long, func(x told) bool { return x.node == now.node })
+	if kind == frameChange {
+		if since := r.uvarint(); at < 0 || t.long[at].version != since || t.long[at].epoch != now.epoch {
+			e.conn.w.failf("%s: changes %s since version %d, and sent %+v", e.node, now.node, since, t.long)
+		}
+		left := map[uint64]bool{}
+		for range r.uvarint() {
+			left[r.uvarint()] = true
+		}
+		for i, id := range t.long[at].lists {
+			if !left[uint64(i)] {
+				now.lists = append(now.lists, id)
+			}
+		}
+	}
+	for range r.uvarint() {
+		now.lists = append(now.lists, r.id())
+	}
+	slices.SortFunc(now.lists, compareIDs)
+	if rec := e.m.records[now.node]; rec == nil || rec.version != (recordVersion{now.node, now.epoch, now.version}) || !slices.Equal(rec.neighbours, now.lists) {
+		e.conn.w.failf("%s: sends %+v for %+v", e.node, now, rec)
+	}
+	if at >= 0 {
+		t.long = slices.Delete(t.long, at, at+1)
+	}
+	if len(now.lists) >= 4 {
+		t.long = append(t.long, now)
+		t.long = t.long[max(0, len(t.long)-8):]
+	}
 }
 
 // checkDone holds done to what consumers released.

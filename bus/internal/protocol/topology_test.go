@@ -107,7 +107,7 @@ func TestTopologyAgainstAModel(t *testing.T) {
 			if rapid.IntRange(0, 5).Draw(t, "known") == 0 {
 				continue
 			}
-			links[i] = rapid.SliceOfN(node, 0, 4).Draw(t, "links")
+			links[i] = slices.Sorted(slices.Values(rapid.SliceOfNDistinct(node, 0, 4, rapid.ID[int]).Draw(t, "links")))
 			rec := &record{version: recordVersion{simID(i), 1, 1}}
 			for _, j := range links[i] {
 				rec.neighbours = append(rec.neighbours, simID(j))

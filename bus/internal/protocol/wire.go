@@ -30,6 +30,7 @@ const (
 	frameBye    byte = 0x0c
 	frameKnown  byte = 0x0d
 	frameNone   byte = 0x0e
+	frameChange byte = 0x0f
 
 	frameOpen   byte = 0x20
 	frameStart  byte = 0x21
@@ -114,6 +115,19 @@ func (r *reader) id() (id uuid.UUID) {
 	return id
 }
 
+// ids is a list of them that has to ascend.
+func (r *reader) ids(limit int) []uuid.UUID {
+	list := make([]uuid.UUID, r.count(16, limit))
+	for i := range list {
+		list[i] = r.id()
+		if i > 0 && compareIDs(list[i-1], list[i]) >= 0 {
+			r.fail(errors.New("ids that do not ascend"))
+			return nil
+		}
+	}
+	return list
+}
+
 func (r *reader) text(limit int) string {
 	n := r.uvarint()
 	if n > uint64(limit) {
@@ -163,6 +177,14 @@ func (r *reader) end(frame string) error {
 
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendIDs(b []byte, list []uuid.UUID) []byte {
+	b = binary.AppendUvarint(b, uint64(len(list)))
+	for _, id := range list {
+		b = append(b, id[:]...)
+	}
+	return b
 }
 
 func appendLog(b []byte, id codec.LogID) []byte {
