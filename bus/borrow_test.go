@@ -41,7 +41,7 @@ func TestBorrowedMemoryIsNotThatOfOthers(t *testing.T) {
 }
 
 func borrow(t *testing.T, mode codec.Mode) {
-	const count = 1500
+	const count = 750
 	network := bustest.NewNetwork(1)
 	configure := func(c *bus.Config) { c.Compression = mode }
 	from, relay, to := network.Node(t, "from", configure), network.Node(t, "relay", configure), network.Node(t, "to", configure)

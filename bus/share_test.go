@@ -18,7 +18,7 @@ import (
 // each.
 func TestWhatIsOnTheWayToManyPeersIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const peers, size, buffer, count = 30, 60 << 10, 6 << 20, 600
+		const peers, size, buffer, count = 30, 60 << 10, 6 << 20, 300
 		network := bustest.NewNetwork(1)
 		hub := network.Node(t, "hub", func(c *bus.Config) { c.BufferBytes, c.Compression = buffer, codec.Off })
 		var got atomic.Int64

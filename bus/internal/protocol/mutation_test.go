@@ -289,7 +289,7 @@ func (mu *mutation) build(t *testing.T, scratch, binary string) {
 			t.Fatal(err)
 		}
 	}
-	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", scratch+".json", "-o", binary, ".")
+	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", scratch+".json", "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("bring it up to date: %v\n%s", err, out)
 	}
