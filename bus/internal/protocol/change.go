@@ -43,32 +43,39 @@ func (s *bases) note(rec *record) {
 	*s = append(*s, base{rec.version, rec.neighbours})
 }
 
-// appendRecord appends the frame that tells a record: as a change, if a version of it is remembered.
+// appendRecord appends the frame that tells a record: as a change, if a version of it is remembered and that is shorter.
 func (s *bases) appendRecord(b []byte, rec *record) []byte {
 	old, ok := s.of(rec.version.node)
 	s.note(rec)
 	if ok && old.version.epoch == rec.version.epoch && old.version.version <= rec.version.version {
-		return appendFrame(b, frameChange, rec.since(old))
+		if body := rec.since(old); body != nil {
+			return appendFrame(b, frameChange, body)
+		}
 	}
 	return appendFrame(b, frameRecord, rec.append(nil))
 }
 
-// change is the body of a CHANGE frame.
+// change is the body of a CHANGE frame, and what it is the change of.
 type change struct {
-	since uint64
-	body  []byte
+	of   base
+	body []byte // nil: it would be longer than the record
 }
 
-// since is the record as a change. The last is kept, for most peers were told the same version before.
+// since is the record as a change, or nil. The last is kept, for most peers were told the same version before. Who remembers another list
+// under that version gets a change of that: a node may have lied, and this one is not to be blamed for it.
 func (r *record) since(old base) []byte {
-	if r.change.body == nil || r.change.since != old.version.version {
-		r.change = change{old.version.version, r.appendChange(nil, old)}
+	c := r.change
+	if c.of.neighbours == nil || c.of.version != old.version || &c.of.neighbours[0] != &old.neighbours[0] {
+		r.change = change{of: old}
+		left, came := differ(old.neighbours, r.neighbours)
+		if most := binary.MaxVarintLen64 * (len(left) + 2); most < 16*(len(r.neighbours)-len(came)) {
+			r.change.body = r.appendChange(nil, old, left, came)
+		}
 	}
 	return r.change.body
 }
 
-func (r *record) appendChange(b []byte, old base) []byte {
-	left, came := differ(old.neighbours, r.neighbours)
+func (r *record) appendChange(b []byte, old base, left []int, came []uuid.UUID) []byte {
 	b = binary.AppendUvarint(r.appendHead(b), old.version.version)
 	b = binary.AppendUvarint(b, uint64(len(left)))
 	for _, place := range left {
@@ -94,17 +101,12 @@ func differ(old, list []uuid.UUID) (left []int, came []uuid.UUID) {
 	return left, append(came, list[at:]...)
 }
 
-// parse reads a RECORD or CHANGE frame that came over the stream.
-func (s *bases) parse(kind byte, body []byte) (rec *record, err error) {
+// parse reads a RECORD or CHANGE frame that came over the stream. Whatever becomes of the record, it is to be noted.
+func (s bases) parse(kind byte, body []byte) (*record, error) {
 	if kind == frameChange {
-		rec, err = s.parseChange(body)
-	} else {
-		rec, err = parseRecord(body)
+		return s.parseChange(body)
 	}
-	if err == nil {
-		s.note(rec)
-	}
-	return rec, err
+	return parseRecord(body)
 }
 
 func (s bases) parseChange(body []byte) (*record, error) {
@@ -122,7 +124,14 @@ func (s bases) parseChange(body []byte) (*record, error) {
 	default:
 		rec.neighbours = r.changed(old.neighbours)
 	}
-	return rec, r.recordTail(rec)
+	if err := r.recordTail(rec); err != nil {
+		return nil, err
+	}
+	// Others may have to be told all of it.
+	if len(body)+16*len(rec.neighbours) > maxControl && len(rec.append(nil)) > maxControl {
+		return nil, violation("record: of more than %d bytes", maxControl)
+	}
+	return rec, nil
 }
 
 // changed is the list that old has become.

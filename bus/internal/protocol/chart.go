@@ -59,7 +59,7 @@ func (c *chart) vertex(id uuid.UUID) *vertex {
 }
 
 // draw puts a new version of a record in the place of the one before. Where its node is a peer,
-// it is reached whoever lists it. What the versions have in common, most of a hub's list, is not looked at.
+// it is reached whoever lists it. What the versions have in common, most of a hub's list, is not looked up again.
 func (c *chart) draw(rec *record, peer bool) {
 	v := c.vertex(rec.version.node)
 	old := v.rec

@@ -81,6 +81,9 @@ const (
 	epochSlack    = 1 << 62
 )
 
+// MostPeers is how many a node may have: its record lists them all.
+const MostPeers = maxNeighbours
+
 // MaxControlFrame is the largest control frame a peer may send, in bytes.
 const MaxControlFrame = maxControl
 

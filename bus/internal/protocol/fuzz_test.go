@@ -134,7 +134,8 @@ func (s *script) frame(h *hostile) (kind byte, body []byte, control bool) {
 		if v := int(s.byte()); v >= 128 && p != nil && len(p.heard) > 0 {
 			old := p.heard[v%len(p.heard)]
 			rec.version.node, rec.version.epoch = old.version.node, old.version.epoch
-			return frameChange, rec.appendChange(nil, old), true
+			left, came := differ(old.neighbours, rec.neighbours)
+			return frameChange, rec.appendChange(nil, old, left, came), true
 		}
 		return frameRecord, rec.append(nil), true
 	case 10:

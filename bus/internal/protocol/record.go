@@ -280,6 +280,10 @@ func (m *Machine) handleRecord(now time.Duration, p *path, kind byte, body []byt
 		return err
 	}
 	id := rec.version.node
+	if held := m.records[id]; held != nil && held.version == rec.version && slices.Equal(held.neighbours, rec.neighbours) {
+		rec.neighbours = held.neighbours // what all paths remember is one list
+	}
+	p.heard.note(rec)
 	if id == m.cfg.ID {
 		if rec.version.epoch > m.cfg.Epoch {
 			return &CloseError{CodeSuperseded, "a node of our id has a higher epoch"}
