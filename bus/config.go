@@ -48,7 +48,7 @@ type Config struct {
 	// AckInterval is the longest an acknowledgement waits; they go sooner by
 	// count and bytes. Default 1 s.
 	AckInterval time.Duration
-	// MaxPeers is how many connected peers are accepted. Default 1,000.
+	// MaxPeers is how many connected peers are accepted. Default 1,000, at most 4,096: a node tells all others who its peers are.
 	MaxPeers int
 	// MaxOrigins is how many logs of other nodes are kept. Default 4,096.
 	MaxOrigins int
@@ -151,7 +151,7 @@ func (c Config) validate() error {
 		min, max int64
 	}
 	for _, b := range []bound{
-		{"MaxPeers", int64(c.MaxPeers), 1, 1 << 20},
+		{"MaxPeers", int64(c.MaxPeers), 1, protocol.MostPeers},
 		{"MeshDegree", int64(c.MeshDegree), 1, int64(c.MaxPeers)},
 		{"MaxOrigins", int64(c.MaxOrigins), 1, 1 << 17},
 		{"BufferMax", int64(c.BufferMax), 1, math.MaxInt32},

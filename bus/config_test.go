@@ -29,6 +29,7 @@ func TestConfigIsValidated(t *testing.T) {
 		{"Timeout", func(c *bus.Config) { c.Timeout = time.Millisecond }},
 		{"AckInterval", func(c *bus.Config) { c.AckInterval = -1 }},
 		{"MaxPeers", func(c *bus.Config) { c.MaxPeers = -1 }},
+		{"MaxPeers", func(c *bus.Config) { c.MaxPeers = 4097 }},
 		{"MaxOrigins", func(c *bus.Config) { c.MaxOrigins = -1 }},
 		{"MeshDegree", func(c *bus.Config) { c.MeshDegree = -1 }},
 		{"MeshDegree", func(c *bus.Config) { c.MeshDegree, c.MaxPeers = 5, 4 }},
