@@ -3,7 +3,7 @@
 // figure comes with its ratio to theirs.
 //
 //	go run ./bench            one-way and ping-pong, a few minutes
-//	go run ./bench --quick    half a minute
+//	go run ./bench --quick    a minute
 //	go run ./bench --all      everything, hours
 //	go run ./bench --help     what can be selected
 //

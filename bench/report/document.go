@@ -95,6 +95,9 @@ func (c cell) String() string {
 		words = append(words, fmt.Sprintf("at %d/s", c.Rate))
 	}
 	if c.Link != (link{}) {
+		if c.Payload != "random" {
+			words = append(words, c.Payload)
+		}
 		return fmt.Sprintf("%s %s: RTT %v, loss %v %%, %d Mbit/s, queue %s",
 			strings.Join(words, " "), c.Size, c.Link.RTT, c.Link.Loss, c.Link.Bandwidth, c.Link.Queue)
 	}

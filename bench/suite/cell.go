@@ -16,7 +16,7 @@ const (
 	oneWay        = "one-way"       // one source to one sink, to saturation
 	pingPong      = "ping-pong"     // one event on its way at a time
 	openLoop      = "open-loop"     // one source to one sink, at a rate
-	fanOut        = "fan-out"       // one source to many sinks, to saturation
+	fanOut        = "fan-out"       // one source to many sinks, to saturation or at a rate
 	fanIn         = "fan-in"        // many sources to one sink, to saturation
 	chain         = "chain"         // one source to one sink through relays, to saturation
 	unheard       = "unheard"       // one-way, with nobody listening
@@ -85,6 +85,9 @@ func (c cell) String() string {
 // across is a cell across a link in words.
 func (c cell) across(words []string) string {
 	words = append(words[:1], c.Size.String())
+	if c.Payload != random {
+		words = append(words, c.Payload)
+	}
 	if c.Outage > 0 {
 		words = append(words, "of "+c.Outage.String())
 	}

@@ -27,10 +27,13 @@ type linkOptions struct {
 
 // linkFlags are the command line of a program that measures across links.
 type linkFlags struct {
-	All     bool          `help:"Every RTT of 1ms,20ms,40ms,100ms with every loss of 0,0.1,1,3 % at 20 and 100 Mbit/s, with 1 and 8 lanes, at 100, 200 and 1000 events/s, with outages of 1s and 5s: a day."`
+	All     bool          `help:"Every RTT of 1ms,20ms,40ms,100ms with every loss of 0,0.1,1,3 % at 20 and 100 Mbit/s, with 1 and 8 lanes, at 100, 200 and 1000 events/s, with outages of 1s and 5s: ten hours."`
 	Pattern []string      `help:"What flows: one-way, open-loop, outage." enum:"one-way,open-loop,outage" default:"one-way,open-loop,outage" placeholder:"NAME"`
 	Bus     []string      `help:"The bus over quic, tcp, each beside what it stands on: raw/quic, raw/tls." name:"transport" enum:"quic,tcp" default:"quic,tcp" placeholder:"NAME"`
 	Size    []size        `help:"Of an event." default:"1KiB" placeholder:"SIZE"`
+	Payload []string      `help:"random, earthquakes." enum:"random,earthquakes" default:"random" placeholder:"NAME"`
+	Modes   []codec.Mode  `help:"Compression of the bus, for earthquakes: off, adaptive, s2, zstd. Random payloads always go without." name:"compression" default:"off,adaptive" placeholder:"NAME"`
+	Events  string        `help:"A file with events, one a line, to cut payloads from." default:"${root}/cmd/verbose/internal/demo/earthquakes.ndjson.zst" placeholder:"FILE"`
 	Passes  int           `default:"3" placeholder:"N"`
 	Time    time.Duration `help:"Measured in each pass, of each contender, outages not counted." default:"3s" placeholder:"D"`
 	Warmup  time.Duration `help:"Before that." default:"1s" placeholder:"D"`
@@ -57,7 +60,7 @@ func (p Program) parseLinks(args []string, out io.Writer) (*options, error) {
 		f.Rate, f.Outage = []int{200, 100, 1000}, []time.Duration{time.Second, 5 * time.Second}
 	}
 	o := &options{
-		All: f.All, Pattern: f.Pattern, Transport: f.Bus, Size: f.Size, Payload: []string{random}, Compression: []codec.Mode{codec.Off}, CPU: []string{"free"},
+		All: f.All, Pattern: f.Pattern, Transport: f.Bus, Size: f.Size, Payload: f.Payload, Compression: f.Modes, CPU: []string{"free"}, Events: f.Events,
 		Passes: f.Passes, Time: f.Time, Warmup: f.Warmup, Out: f.Out, Profile: f.Profile, Links: &f.linkOptions,
 	}
 	if err := o.Links.validate(); err != nil {
@@ -108,7 +111,9 @@ func (o *options) across() (jobs []job) {
 		for _, rtt := range l.RTT {
 			for _, loss := range l.Loss {
 				for _, size := range o.Size {
-					jobs = append(jobs, o.over(cell{Size: size, Payload: random, Link: newLink(rtt, loss, bandwidth, l.Queue)})...)
+					for _, payload := range o.Payload {
+						jobs = append(jobs, o.over(cell{Size: size, Payload: payload, Link: newLink(rtt, loss, bandwidth, l.Queue)})...)
+					}
 				}
 			}
 		}
@@ -120,7 +125,7 @@ func (o *options) across() (jobs []job) {
 func (o *options) over(c cell) (jobs []job) {
 	add := func(pattern string, rate int, outage time.Duration) {
 		c.Pattern, c.Rate, c.Outage = pattern, rate, outage
-		jobs = append(jobs, job{cell: c, contestants: o.crossing()})
+		jobs = append(jobs, job{cell: c, contestants: o.crossing(c)})
 	}
 	if has(o.Pattern, oneWay) {
 		add(oneWay, 0, 0)
@@ -139,11 +144,13 @@ func (o *options) over(c cell) (jobs []job) {
 }
 
 // crossing are those who meet across links: the bus behind what it stands on.
-func (o *options) crossing() (list []contestant) {
+func (o *options) crossing(c cell) (list []contestant) {
 	add := func(base contestant, bus contender.Kind) {
 		list = append(list, base)
-		for _, lanes := range o.Links.Lanes {
-			list = append(list, contestant{Kind: bus, Compression: codec.Off, Congestion: base.Congestion, Lanes: lanes})
+		for _, mode := range o.modes(c) {
+			for _, lanes := range o.Links.Lanes {
+				list = append(list, contestant{Kind: bus, Compression: mode, Congestion: base.Congestion, Lanes: lanes})
+			}
 		}
 	}
 	if has(o.Transport, "quic") {

@@ -105,19 +105,23 @@ func (o *options) fanRates() []int {
 }
 
 func (o *options) buses(c cell) []contestant {
-	modes := []codec.Mode{codec.Off}
-	if c.Payload == earthquakes {
-		modes = o.Compression
-	}
 	var list []contestant
 	for _, transport := range o.Transport {
-		for _, mode := range modes {
+		for _, mode := range o.modes(c) {
 			for _, handler := range o.handlers(c.Pattern) {
 				list = append(list, contestant{Kind: contender.Kind("bus/" + transport), Compression: mode, Borrow: handler == borrow})
 			}
 		}
 	}
 	return list
+}
+
+// modes are how the bus compresses. What is random can't be.
+func (o *options) modes(c cell) []codec.Mode {
+	if c.Payload == earthquakes {
+		return o.Compression
+	}
+	return []codec.Mode{codec.Off}
 }
 
 // handlers are what the bus delivers to: at rates, both kinds make a difference.

@@ -18,7 +18,7 @@ import (
 
 // options are the command line. What is not given is filled in by the preset: the usual one, --quick or --all.
 type options struct {
-	Quick bool `help:"Take half a minute: 64 B, short passes." xor:"preset" json:"quick,omitempty"`
+	Quick bool `help:"Take a minute: 64 B, short passes." xor:"preset" json:"quick,omitempty"`
 	All   bool `help:"Measure every pattern and payload; takes hours." xor:"preset" json:"all,omitempty"`
 
 	Pattern       []string     `help:"What flows: one-way, ping-pong, open-loop, fan-out, fan-in, chain, unheard, subscriptions. Default: one-way,ping-pong." enum:"one-way,ping-pong,open-loop,fan-out,fan-in,chain,unheard,subscriptions" placeholder:"NAME" json:"pattern"`
