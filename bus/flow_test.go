@@ -3,11 +3,13 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/bus/bustest"
 	"github.com/verbose-bus/verbose/codec"
 )
 
@@ -643,6 +645,37 @@ func TestEmitAllocatesNothing(t *testing.T) {
 	ctx := context.Background()
 	if allocs := testing.AllocsPerRun(10_000, func() { n.EmitBytes(ctx, "x.y", payload) }); allocs > 0.05 {
 		t.Errorf("%.2f allocations an event", allocs)
+	}
+}
+
+// From an emitter to a handler in another node, what is allocated is for batches.
+func TestDeliveryAllocatesNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	network := bustest.NewNetwork(1)
+	from, to := network.Node(t, "from"), network.Node(t, "to")
+	network.Connect(t, "from", "to")
+	sub, err := to.On("x.*", func(context.Context, bus.Event) {})
+	must(t, err)
+	must(t, sub.Ready(t.Context()))
+	payload := make([]byte, 64)
+	emit := func(count int) {
+		for range count {
+			must(t, from.EmitBytes(t.Context(), "x.y", payload))
+		}
+		must(t, from.Drain(t.Context()))
+	}
+	const count = 200_000
+	emit(count) // whatever grows has grown
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	emit(count)
+	runtime.ReadMemStats(&after)
+	per := float64(after.Mallocs-before.Mallocs) / count
+	t.Logf("%.4f allocations an event, of both nodes and the network between them", per)
+	if per > 0.05 {
+		t.Errorf("%.2f allocations an event", per)
 	}
 }
 

@@ -34,7 +34,7 @@ func (c *counting) ReadBatch(ms []ipv4.Message, flags int) (int, error) {
 }
 
 // open opens a socket as quic-go prepares it, ECN and packet information included, and its reader.
-func open(t *testing.T, addr string) (*net.UDPConn, *Reader, *counting) {
+func open(t testing.TB, addr string) (*net.UDPConn, *Reader, *counting) {
 	t.Helper()
 	conn := listen(t, addr)
 	control(t, conn, func(fd int) error {
@@ -58,7 +58,7 @@ func open(t *testing.T, addr string) (*net.UDPConn, *Reader, *counting) {
 	return conn, r, c
 }
 
-func listen(t *testing.T, addr string) *net.UDPConn {
+func listen(t testing.TB, addr string) *net.UDPConn {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", addr)
 	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
@@ -71,7 +71,7 @@ func listen(t *testing.T, addr string) *net.UDPConn {
 	return conn.(*net.UDPConn)
 }
 
-func control(t *testing.T, conn *net.UDPConn, do func(fd int) error) {
+func control(t testing.TB, conn *net.UDPConn, do func(fd int) error) {
 	t.Helper()
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -84,7 +84,7 @@ func control(t *testing.T, conn *net.UDPConn, do func(fd int) error) {
 }
 
 // sendBurst sends with segmentation offload, marked as congestion-experienced.
-func sendBurst(t *testing.T, from *net.UDPConn, to *net.UDPAddr, data []byte, size int) {
+func sendBurst(t testing.TB, from *net.UDPConn, to *net.UDPAddr, data []byte, size int) {
 	t.Helper()
 	mark := message(unix.IPPROTO_IP, unix.IP_TOS, int32Of(3))
 	if to.IP.To4() == nil {

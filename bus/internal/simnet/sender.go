@@ -5,7 +5,7 @@ import "time"
 const (
 	segmentBytes = 1448
 	sendBytes    = 256 << 10 // written and not acknowledged
-	unsentBytes  = 64 << 10  // written and not sent, as tcptransport asks of the system (TCP_NOTSENT_LOWAT)
+	unsentBytes  = 64 << 10  // written and not sent, the least that tcptransport asks of the system (TCP_NOTSENT_LOWAT)
 	firstWindow  = 10 * segmentBytes
 	reordering   = 3 // later transmissions that have arrived when one counts as lost
 
