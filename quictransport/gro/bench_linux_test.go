@@ -31,8 +31,8 @@ func readBurst(t testing.TB, r *Reader, ms []ipv4.Message) {
 	}
 }
 
-// Reading allocates nothing but what the system call takes: less than an allocation a packet.
-func TestReadingAllocatesNothing(t *testing.T) {
+// Reading allocates for system calls, and not for packets.
+func TestReadingAllocatesForBursts(t *testing.T) {
 	conn, r, _ := open(t, "127.0.0.1:0")
 	from, ms := listen(t, "127.0.0.1:0"), messages()
 	const bursts = 5
@@ -41,7 +41,7 @@ func TestReadingAllocatesNothing(t *testing.T) {
 	}
 	perBurst := testing.AllocsPerRun(bursts, func() { readBurst(t, r, ms) })
 	t.Logf("%.1f allocations for %d packets", perBurst, burstPackets)
-	if perBurst > burstPackets {
+	if perBurst > burstPackets/2 {
 		t.Errorf("%.1f allocations for %d packets", perBurst, burstPackets)
 	}
 }

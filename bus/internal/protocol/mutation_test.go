@@ -229,7 +229,7 @@ func control(t *testing.T, list []*mutation) {
 
 // runTests runs tests of a binary of this package.
 func runTests(ctx context.Context, binary, tests string, seeds int) (string, error) {
-	run := exec.CommandContext(ctx, binary, "-test.run", "^("+tests+")$", "-test.timeout", "3m", "-seeds", strconv.Itoa(seeds), "-failures", "1")
+	run := exec.CommandContext(ctx, binary, "-test.run", "^("+tests+")$", "-test.timeout", "3m", "-rapid.nofailfile", "-seeds", strconv.Itoa(seeds), "-failures", "1")
 	run.Env = append(os.Environ(), "GOTRACEBACK=none")
 	out, err := run.CombinedOutput()
 	return string(out), err
