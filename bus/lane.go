@@ -50,7 +50,7 @@ type lane struct {
 	group   int           // events that share a reading
 	shares  int           // of these, those that are still to come
 	paused  time.Duration // between the event before the batch and its first
-	cost    time.Duration // of sending by an emitter itself, the last time
+	cost    time.Duration // of sending by an emitter itself, as it was of late
 	plain   bool          // the open batch is not to be compressed
 	sealing int           // events taken out and not yet in the log
 	room    chan struct{}
@@ -172,7 +172,7 @@ func (l *lane) alone() bool {
 	if l.paused > l.cost {
 		return true
 	}
-	l.cost -= l.cost / 8 // it may have been an exception
+	l.cost -= l.cost / 8 // it may be less by now
 	return false
 }
 
@@ -184,9 +184,10 @@ func (l *lane) send(began time.Time) {
 	}
 	l.node.engine.actHere(t)
 	l.mu.Lock()
-	l.cost = time.Since(began)
+	took := time.Since(began)
+	l.cost += (took - l.cost) / 8 // a single delay is no reason to leave the next to another goroutine
 	if l.began == began {
-		l.elapsed = l.cost
+		l.elapsed = took
 	}
 	l.mu.Unlock()
 }

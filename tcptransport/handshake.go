@@ -20,7 +20,7 @@ const handshakeTimeout = 10 * time.Second
 
 // meet does the dialling side's handshake.
 func (t *Transport) meet(ctx context.Context, conn net.Conn, want uuid.UUID) (*Conn, error) {
-	w := &wire{Conn: conn}
+	w := newWire(conn)
 	config := t.config.Identity.ClientTLS(want, alpn)
 	config.DynamicRecordSizingDisabled = true
 	return t.secure(ctx, w, tls.Client(w, config), true)
@@ -28,7 +28,7 @@ func (t *Transport) meet(ctx context.Context, conn net.Conn, want uuid.UUID) (*C
 
 // greet does the listening side's handshake.
 func (t *Transport) greet(ctx context.Context, conn net.Conn) (*Conn, error) {
-	w := &wire{Conn: conn}
+	w := newWire(conn)
 	config := t.config.Identity.ServerTLS(alpn)
 	config.DynamicRecordSizingDisabled = true
 	strange := false

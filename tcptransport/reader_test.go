@@ -21,7 +21,7 @@ func newFrames(t testing.TB) *frames {
 	t.Helper()
 	here, there := net.Pipe()
 	t.Cleanup(func() { here.Close(); there.Close() })
-	c := newConn(socket{here, &wire{Conn: here}}, uuid.Nil, nil, false, time.Minute)
+	c := newConn(socket{here, newWire(here)}, uuid.Nil, nil, false, time.Minute)
 	c.reader.into = newChunk()
 	return &frames{c}
 }

@@ -13,14 +13,27 @@ type socket struct {
 	wire   *wire
 }
 
-// send encrypts and sends frames.
+// send encrypts and sends frames, behind what trySend left.
 func (s *socket) send(b []byte) error {
+	if len(b) == 0 {
+		return s.wire.flush()
+	}
 	s.wire.gather()
 	_, err := s.secure.Write(b)
 	if flushErr := s.wire.flush(); err == nil {
 		err = flushErr
 	}
 	return err
+}
+
+// canTry reports whether trySend is possible here.
+func (s *socket) canTry() bool { return s.wire.attempt.possible() }
+
+// trySend encrypts frames and sends what the system takes at once. It reports false if there is more, or an error: the next send has both.
+func (s *socket) trySend(b []byte) (all bool) {
+	s.wire.gather()
+	_, err := s.secure.Write(b)
+	return s.wire.tryFlush() && err == nil
 }
 
 // closeWrite tells the peer that nothing more comes, by TLS and by TCP.
@@ -36,13 +49,21 @@ func (s *socket) closeWrite() {
 // crypto/tls makes one for each record of 16 KiB otherwise.
 type wire struct {
 	net.Conn
+	attempt attempt // to send without waiting
 
 	// mu orders what is sent. Like crypto/tls's own lock for this it is held while
 	// the system sends. It is hardly ever waited for: besides the connection's writer, only
 	// an alert or an answer to a key update (RFC 8446 section 4.6.3) is ever written.
 	mu        sync.Mutex
 	gathering bool
-	records   []byte
+	records   []byte // gathered, and not sent yet; a part of buffer
+	buffer    *[gatheredSize]byte
+}
+
+func newWire(conn net.Conn) *wire {
+	w := &wire{Conn: conn}
+	w.attempt.prepare(conn)
+	return w
 }
 
 func (w *wire) Write(p []byte) (int, error) {
@@ -52,28 +73,59 @@ func (w *wire) Write(p []byte) (int, error) {
 		w.records = append(w.records, p...)
 		return len(p), nil
 	}
+	if err := w.sendRecords(); err != nil {
+		return 0, err
+	}
 	return w.Conn.Write(p)
 }
 
+// gather keeps what is written until it is flushed, behind what an attempt left.
 func (w *wire) gather() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gathering = true
-	if w.records == nil {
-		w.records = (*gathered.Get().(*[gatheredSize]byte))[:0]
+	if w.buffer == nil {
+		w.buffer = gathered.Get().(*[gatheredSize]byte)
+		w.records = w.buffer[:0]
 	}
 }
 
+// flush sends what was gathered, and what an attempt left.
 func (w *wire) flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gathering = false
-	_, err := w.Conn.Write(w.records)
-	if cap(w.records) == gatheredSize {
-		gathered.Put((*[gatheredSize]byte)(w.records[:gatheredSize]))
+	return w.sendRecords()
+}
+
+// tryFlush is flush as far as it need not wait. It reports whether nothing is left.
+func (w *wire) tryFlush() (all bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gathering = false
+	w.records = w.records[w.attempt.send(w.records):]
+	return w.release()
+}
+
+// sendRecords sends what waits. mu is held.
+func (w *wire) sendRecords() error {
+	if w.buffer == nil {
+		return nil
 	}
+	_, err := w.Conn.Write(w.records)
 	w.records = nil
+	w.release()
 	return err
+}
+
+// release lets go of the buffer if nothing is left in it. mu is held.
+func (w *wire) release() bool {
+	if len(w.records) > 0 {
+		return false
+	}
+	gathered.Put(w.buffer)
+	w.records, w.buffer = nil, nil
+	return true
 }
 
 // gatheredSize is enough for the records of a run, and some that others write meanwhile.

@@ -25,6 +25,7 @@ type Stream struct {
 var (
 	_ bus.Stream      = (*Stream)(nil)
 	_ bus.Prioritizer = (*Stream)(nil)
+	_ bus.TryWriter   = (*Stream)(nil)
 	_ bus.Pusher      = (*Stream)(nil)
 )
 
@@ -71,6 +72,10 @@ func (s *Stream) grant(n int) {
 
 // Write writes all of p, unless it fails.
 func (s *Stream) Write(p []byte) (int, error) { return s.conn.writer.write(s, p) }
+
+// TryWrite writes all of p if it fits in what the stream's buffer has left, and nothing otherwise. While nobody else is sending on
+// the connection it is encrypted and given to the system by the caller.
+func (s *Stream) TryWrite(p []byte) (ok bool, err error) { return s.conn.writer.tryWrite(s, p) }
 
 // CloseWrite ends our direction after the bytes written so far.
 func (s *Stream) CloseWrite() error { return s.conn.writer.closeWrite(s) }

@@ -20,9 +20,12 @@ const (
 // first, and in turn among streams of the same. Its fields are guarded by mu, which may
 // be held when Conn.mu is taken, and not the other way round.
 type writer struct {
-	conn   *Conn
-	wake   signal // for the goroutine that sends
-	unsent unsent // that goroutine's
+	conn *Conn
+	wake signal // for the goroutine that sends
+
+	sending sync.Mutex // held by who gathers and sends, and taken before mu
+	unsent  unsent     // guarded by sending
+	left    bool       // by it too: sendHere has left something that the system did not take
 
 	mu       sync.Mutex
 	err      error                // of the connection, once it has ended
@@ -42,29 +45,68 @@ var runs = sync.Pool{New: func() any { return new([runSize]byte) }}
 
 // run sends until the connection ends. The connection waits for it.
 func (w *writer) run() {
-	for {
-		run := runs.Get().(*[runSize]byte)
-		for {
-			b, last := w.gather(run[:0])
-			if len(b) == 0 && !last {
-				break
-			}
-			if len(b) > 0 {
-				if err := w.conn.socket.send(b); err != nil {
-					w.conn.writeFailed(err)
-					return
-				}
-				if limit, changed := w.unsent.wrote(len(b), time.Now(), w.conn.rtt.least()); changed {
-					limitUnsent(w.conn.socket.wire.Conn, limit)
-				}
-			}
-			if last {
-				w.conn.socket.closeWrite()
-				return
-			}
-		}
-		runs.Put(run)
+	for w.sendAll() {
 		<-w.wake
+	}
+}
+
+// sendAll sends until there is nothing more, and reports whether there may be again.
+func (w *writer) sendAll() (more bool) {
+	w.sending.Lock()
+	defer w.sending.Unlock()
+	run := runs.Get().(*[runSize]byte)
+	defer runs.Put(run)
+	for {
+		b, last := w.gather(run[:0])
+		w.left = false
+		if err := w.conn.socket.send(b); err != nil {
+			w.conn.writeFailed(err)
+			return false
+		}
+		if last {
+			w.conn.socket.closeWrite()
+			return false
+		}
+		if len(b) == 0 {
+			return true
+		}
+		w.count(len(b))
+	}
+}
+
+// sendNow sends here if that needs no waiting, for others or the system, and otherwise has the goroutine do it.
+func (w *writer) sendNow() {
+	if !w.conn.socket.canTry() || !w.sending.TryLock() {
+		w.wake.notify()
+		return
+	}
+	defer w.sending.Unlock()
+	if w.left {
+		w.wake.notify()
+		return
+	}
+	w.sendHere()
+}
+
+// sendHere sends one run, as far as the system takes it at once. What is more is for the goroutine, which gather wakes
+// for it. sending is held.
+func (w *writer) sendHere() {
+	run := runs.Get().(*[runSize]byte)
+	defer runs.Put(run)
+	b, last := w.gather(run[:0])
+	if !last && len(b) > 0 {
+		w.left = !w.conn.socket.trySend(b)
+		w.count(len(b))
+	}
+	if last || w.left {
+		w.wake.notify()
+	}
+}
+
+// count takes note of what the system was given.
+func (w *writer) count(n int) {
+	if limit, changed := w.unsent.wrote(n, time.Now(), w.conn.rtt.least()); changed {
+		limitUnsent(w.conn.socket.wire.Conn, limit)
 	}
 }
 
@@ -149,13 +191,22 @@ func (w *writer) appendFrame(b []byte, s *Stream) []byte {
 	return b
 }
 
-// schedule puts a stream that can send something into its row. mu is held.
+// schedule puts a stream that can send something into its row, and has it sent. mu is held.
 func (w *writer) schedule(s *Stream) {
-	if o := &s.out; !o.ready && o.sendable() {
-		o.ready = true
-		w.ready[o.urgency] = append(w.ready[o.urgency], s)
+	if w.queue(s) {
 		w.wake.notify()
 	}
+}
+
+// queue puts a stream into its row, if it can send something and is in none. mu is held.
+func (w *writer) queue(s *Stream) bool {
+	o := &s.out
+	if o.ready || !o.sendable() {
+		return false
+	}
+	o.ready = true
+	w.ready[o.urgency] = append(w.ready[o.urgency], s)
+	return true
 }
 
 // note has a stream's window or reset sent. mu is held.
@@ -196,6 +247,22 @@ func (w *writer) write(s *Stream, p []byte) (n int, err error) {
 	n = len(p) - len(o.direct)
 	o.direct = nil
 	return n, err
+}
+
+// tryWrite is Stream.TryWrite. Nobody is woken if nobody is sending: the caller does.
+func (w *writer) tryWrite(s *Stream, p []byte) (ok bool, err error) {
+	w.mu.Lock()
+	o := &s.out
+	if err := o.writable(); err != nil || len(o.direct) > 0 || !o.store(p) {
+		w.mu.Unlock()
+		return false, err
+	}
+	queued := w.queue(s)
+	w.mu.Unlock()
+	if queued {
+		w.sendNow()
+	}
+	return true, nil
 }
 
 func (w *writer) closeWrite(s *Stream) error {
