@@ -85,7 +85,7 @@ func (e *busEnd) subscribe() (err error) {
 }
 
 func (e *busEnd) Listen(ctx context.Context) (string, error) {
-	addr, err := e.node.Listen(ctx, e.scheme+e.config.local())
+	addr, err := e.node.Listen(ctx, e.scheme+e.config.Local())
 	if err != nil {
 		return "", err
 	}

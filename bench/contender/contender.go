@@ -1,8 +1,10 @@
 package contender
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/verbose-bus/verbose/certs"
 	"github.com/verbose-bus/verbose/codec"
@@ -22,6 +24,9 @@ const (
 
 // IsBus reports whether the contender is the bus, and not a baseline.
 func (k Kind) IsBus() bool { return k == BusQUIC || k == BusTCP }
+
+// IsQUIC reports whether the contender runs over QUIC, and not over TCP.
+func (k Kind) IsQUIC() bool { return strings.HasSuffix(string(k), "/quic") }
 
 // IsRaw reports whether the contender is a baseline.
 func (k Kind) IsRaw() bool { return k == RawQUIC || k == RawTLS || k == RawTCP }
@@ -105,13 +110,11 @@ type Notice struct {
 	Lost uint64
 }
 
-// local is the address to listen at, with any free port.
-func (c Config) local() string {
-	if c.Address == "" {
-		return "127.0.0.1:0"
-	}
-	return c.Address + ":0"
-}
+// Host is the address to listen at.
+func (c Config) Host() string { return cmp.Or(c.Address, "127.0.0.1") }
+
+// Local is the address to listen at, with any free port.
+func (c Config) Local() string { return c.Host() + ":0" }
 
 func (c Config) tell(n Notice) {
 	if c.Told != nil {

@@ -15,7 +15,7 @@ const alpn = "verbose-bench"
 
 // newNetwork makes the network of a baseline.
 func newNetwork(c Config) (Network, error) {
-	tcp := &tcpNetwork{local: c.local(), sockets: sockets{congestion: c.Congestion}}
+	tcp := &tcpNetwork{local: c.Local(), sockets: sockets{congestion: c.Congestion}}
 	if c.Kind == RawTCP {
 		return tcp, nil
 	}
@@ -27,7 +27,7 @@ func newNetwork(c Config) (Network, error) {
 		tcp.identity = id
 		return tcp, nil
 	}
-	return &quicNetwork{local: c.local(), identity: id}, nil
+	return &quicNetwork{local: c.Local(), identity: id}, nil
 }
 
 // tcpNetwork is TCP, with TLS 1.3 on it where there is an identity.

@@ -139,10 +139,10 @@ func (c contestant) String() string {
 	return text
 }
 
-// under is the baseline that a bus across a link stands on.
+// under is the baseline across a link that a contestant stands on, or could.
 func (c contestant) under() contestant {
 	base := contestant{Kind: contender.RawTLS, Compression: codec.Off, Congestion: c.Congestion}
-	if c.Kind == contender.BusQUIC {
+	if c.Kind.IsQUIC() {
 		base.Kind = contender.RawQUIC
 	}
 	return base

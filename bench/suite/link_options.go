@@ -5,8 +5,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/verbose-bus/verbose/bench/contender"
 	"github.com/verbose-bus/verbose/bench/host"
 	"github.com/verbose-bus/verbose/bench/netem"
@@ -19,10 +17,12 @@ type linkOptions struct {
 	Loss       []float64       `help:"Packets lost at random each way, in percent." default:"1" placeholder:"N" json:"loss_percent"`
 	Bandwidth  []int           `help:"Of the link each way, in Mbit/s." default:"20" placeholder:"N" json:"mbit_per_s"`
 	Queue      size            `help:"The drop-tail queue before the bandwidth. Default: what a round trip carries, at least 64KiB." placeholder:"SIZE" json:"queue"`
-	Congestion []string        `help:"TCP congestion control of bus/tcp and raw/tls. QUIC's is quic-go's NewReno." default:"cubic,bbr" placeholder:"NAME" json:"congestion"`
+	Congestion []string        `help:"TCP congestion control, of everyone over TCP. QUIC's is quic-go's NewReno." default:"cubic,bbr" placeholder:"NAME" json:"congestion"`
 	Lanes      []int           `help:"Of the bus." default:"1" placeholder:"N" json:"lanes"`
 	Rate       []int           `help:"Of the open loop, in events/s." default:"200" placeholder:"N" json:"rate"`
 	Outage     []time.Duration `help:"How long the link is cut, in the middle of a pass at the first rate." default:"1s" placeholder:"D" json:"outage_ns"`
+
+	system []contender.Kind // peers whose TCP has the system's congestion control
 }
 
 // linkFlags are the command line of a program that measures across links.
@@ -36,22 +36,21 @@ type linkFlags struct {
 	Events  string        `help:"A file with events, one a line, to cut payloads from." default:"${root}/cmd/verbose/internal/demo/earthquakes.ndjson.zst" placeholder:"FILE"`
 	Passes  int           `default:"3" placeholder:"N"`
 	Time    time.Duration `help:"Measured in each pass, of each contender, outages not counted." default:"3s" placeholder:"D"`
-	Warmup  time.Duration `help:"Before that." default:"1s" placeholder:"D"`
+	Warmup  time.Duration `help:"Before that, for each lane." default:"1s" placeholder:"D"`
 	Out     string        `help:"The directory for results." default:"${root}/bench/results" placeholder:"DIR"`
 	Profile string        `help:"A directory for CPU profiles of every process." placeholder:"DIR"`
 	linkOptions
 }
 
-// parseLinks reads the command line. It does not return after --help.
+// parseLinks reads the command line.
 func (p Program) parseLinks(args []string, out io.Writer) (*options, error) {
-	f := new(linkFlags)
-	parser, err := kong.New(f, kong.Name("wan"), kong.Writers(out, out),
-		kong.Description("Measures the bus beside raw QUIC and TLS across bad links. Takes root. Lists are separated by commas."),
-		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}), kong.Vars{"root": p.Root})
-	if err != nil {
-		panic(err) // the tags of linkFlags are wrong
+	f, peers := new(linkFlags), peerOptions{}
+	name := "wan"
+	if len(p.Peers) > 0 {
+		name = "peers links"
 	}
-	if _, err := parser.Parse(args); err != nil {
+	err := p.read(args, out, f, &peers, name, "Measures the bus beside raw QUIC and TLS across bad links. Takes root. Lists are separated by commas.")
+	if err != nil {
 		return nil, err
 	}
 	if f.All {
@@ -61,7 +60,12 @@ func (p Program) parseLinks(args []string, out io.Writer) (*options, error) {
 	}
 	o := &options{
 		All: f.All, Pattern: f.Pattern, Transport: f.Bus, Size: f.Size, Payload: f.Payload, Compression: f.Modes, CPU: []string{"free"}, Events: f.Events,
-		Passes: f.Passes, Time: f.Time, Warmup: f.Warmup, Out: f.Out, Profile: f.Profile, Links: &f.linkOptions,
+		Passes: f.Passes, Time: f.Time, Warmup: f.Warmup, Out: f.Out, Profile: f.Profile, Peers: peers, Links: &f.linkOptions,
+	}
+	for _, peer := range p.Peers {
+		if peer.OpensSockets {
+			o.Links.system = append(o.Links.system, peer.Kind)
+		}
 	}
 	if err := o.Links.validate(); err != nil {
 		return nil, err
@@ -143,7 +147,7 @@ func (o *options) over(c cell) (jobs []job) {
 	return jobs
 }
 
-// crossing are those who meet across links: the bus behind what it stands on.
+// crossing are those who meet across links: the bus behind what it stands on, and then the peers.
 func (o *options) crossing(c cell) (list []contestant) {
 	add := func(base contestant, bus contender.Kind) {
 		list = append(list, base)
@@ -160,6 +164,27 @@ func (o *options) crossing(c cell) (list []contestant) {
 		for _, name := range o.Links.Congestion {
 			add(contestant{Kind: contender.RawTLS, Compression: codec.Off, Congestion: name}, contender.BusTCP)
 		}
+	}
+	for _, kind := range o.Peers.Peer {
+		list = append(list, o.peerAcross(kind)...)
+	}
+	return list
+}
+
+// peerAcross is a peer with each congestion control it can have.
+func (o *options) peerAcross(kind contender.Kind) (list []contestant) {
+	names := o.Links.Congestion
+	switch {
+	case kind.IsQUIC():
+		names = []string{""}
+	case has(o.Links.system, kind):
+		names = []string{host.CongestionInUse("")}
+	}
+	if transport := map[bool]string{true: "quic", false: "tcp"}[kind.IsQUIC()]; !has(o.Transport, transport) {
+		return nil
+	}
+	for _, name := range names {
+		list = append(list, contestant{Kind: kind, Compression: codec.Off, Congestion: name})
 	}
 	return list
 }

@@ -17,9 +17,12 @@ const (
 	mostP99      = 1.10
 )
 
-// target is what the bus is judged by in a cell: the ratio that counts, and whether it is met. There is none for baselines, for
+// target is what the bus is judged by in a cell: the ratio that counts, and whether it is met. There is none for baselines and peers, for
 // outages, and where no pass counts on both sides.
 func (r *row) target() (ratio stats.Range, met, judged bool) {
+	if !r.Contestant.Kind.IsBus() {
+		return ratio, false, false
+	}
 	switch under := r.Ratios[r.Contestant.under().String()]; r.Cell.Pattern {
 	case oneWay:
 		ratio, judged = under["rate"]
@@ -108,6 +111,7 @@ func printLinkCell(out io.Writer, rows []row) error {
 		return err
 	}
 	for _, r := range rows {
+		r.printArrived(out)
 		for _, s := range r.Rejected {
 			fmt.Fprintf(out, "  %s, pass %d rejected: %s\n", r.Name, s.Pass, strings.ReplaceAll(s.Link.Rejected, "\n", "; "))
 		}

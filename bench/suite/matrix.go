@@ -178,11 +178,13 @@ const setup = 150 * time.Millisecond
 func expected(o *options, jobs []job) time.Duration {
 	total := time.Duration(0)
 	for _, j := range jobs {
-		per := time.Duration(o.Passes) * (setup + o.Warmup + o.Time + j.cell.Outage)
-		if o.firstPass() == 0 {
-			per += setup + o.Warmup + o.countingTime()
+		for _, c := range j.contestants {
+			before := setup + turn{cell: j.cell, contestant: c}.warmup(o)
+			total += time.Duration(o.Passes) * (before + o.Time + j.cell.Outage)
+			if o.firstPass() == 0 {
+				total += before + o.countingTime()
+			}
 		}
-		total += time.Duration(len(j.contestants)) * per
 	}
 	return total
 }

@@ -36,7 +36,7 @@ func (s *session) measure(ctx context.Context, t turn) (sample, error) {
 	if t.pass == 0 {
 		length = s.options.countingTime()
 	}
-	warmup := s.options.Warmup + time.Duration(t.cell.Fan)*warmupPerEnd
+	warmup := t.warmup(s.options)
 	ctx, cancel := context.WithTimeout(ctx, turnTimeout+warmup+length)
 	defer cancel()
 	m := &meeting{session: s, turn: t}
@@ -64,6 +64,16 @@ func (s *session) measure(ctx context.Context, t turn) (sample, error) {
 		return sample{}, err
 	}
 	return m.sample(before, after)
+}
+
+// warmup is how long a turn runs before it is measured. A source as fast as it goes first fills the buffer of each of its lanes, in memory
+// that the system has yet to find.
+func (t turn) warmup(o *options) time.Duration {
+	warmup := o.Warmup + time.Duration(t.cell.Fan)*warmupPerEnd
+	if t.cell.load() == child.Saturate {
+		warmup *= time.Duration(max(t.contestant.Lanes, 1))
+	}
+	return warmup
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

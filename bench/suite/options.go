@@ -95,12 +95,25 @@ func (s size) String() string {
 	panic("every size is a number of bytes")
 }
 
-// parse reads the command line. It does not return after --help.
+// parse reads the command line.
 func (p Program) parse(args []string, out io.Writer) (*options, error) {
 	if p.Links {
 		return p.parseLinks(args, out)
 	}
 	o := new(options)
+	err := p.read(args, out, o, &o.Peers, "bench", "Measures the bus beside raw QUIC, TLS and TCP. Lists are separated by commas.")
+	if err != nil {
+		return nil, err
+	}
+	o.fill()
+	if o.Events, err = filepath.Abs(o.Events); err != nil {
+		return nil, err
+	}
+	return o, o.validate()
+}
+
+// read fills flags, and those of peers where the program has any. It does not return after --help.
+func (p Program) read(args []string, out io.Writer, flags any, o *peerOptions, name, description string) error {
 	var peers, aside []string
 	for _, peer := range p.Peers {
 		peers = append(peers, string(peer.Kind))
@@ -108,32 +121,28 @@ func (p Program) parse(args []string, out io.Writer) (*options, error) {
 			aside = append(aside, string(peer.Kind))
 		}
 	}
-	settings := []kong.Option{kong.Name("bench"), kong.Writers(out, out),
-		kong.Description("Measures the bus beside raw QUIC, TLS and TCP. Lists are separated by commas."),
+	settings := []kong.Option{kong.Name(name), kong.Writers(out, out), kong.Description(description),
 		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}),
 		kong.Vars{"root": p.Root, "peers": strings.Join(peers, ","), "aside": strings.Join(aside, ",")}}
 	if len(peers) > 0 {
-		settings = append(settings, kong.Embed(&o.Peers))
+		settings = append(settings, kong.Embed(o))
 	}
-	parser, err := kong.New(o, settings...)
+	parser, err := kong.New(flags, settings...)
 	if err != nil {
-		panic(err) // the tags of options are wrong
+		panic(err) // the tags of the flags are wrong
 	}
 	if _, err := parser.Parse(args); err != nil {
-		return nil, err
+		return err
 	}
-	o.fill()
-	if len(o.Peers.Peer) == 0 {
-		for _, peer := range p.Peers {
-			if !peer.Aside {
-				o.Peers.Peer = append(o.Peers.Peer, peer.Kind)
-			}
+	if len(o.Peer) > 0 {
+		return nil
+	}
+	for _, peer := range p.Peers {
+		if !peer.Aside {
+			o.Peer = append(o.Peer, peer.Kind)
 		}
 	}
-	if o.Events, err = filepath.Abs(o.Events); err != nil {
-		return nil, err
-	}
-	return o, o.validate()
+	return nil
 }
 
 // fill sets what was not given.

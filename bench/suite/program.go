@@ -20,7 +20,7 @@ import (
 type Program struct {
 	// New makes the ends of all contenders, the bus and the baselines among them.
 	New contender.Maker
-	// Peers are other systems. They take part one way, in ping-pong and in open loops.
+	// Peers are other systems. They take part one way, in ping-pong and in open loops, and across links.
 	Peers []Peer
 	// Links has them measured across bad links, in a matrix with flags of its own, which takes Linux and root.
 	Links bool
@@ -33,6 +33,8 @@ type Peer struct {
 	Kind contender.Kind
 	// Aside has it measured only where it is asked for by name.
 	Aside bool
+	// OpensSockets says that its TCP sockets have the system's congestion control, whatever it is told.
+	OpensSockets bool
 	// Command returns the program, with its arguments, that is a [child] of this kind, or why it can't be run. Nil is this one.
 	Command func() ([]string, error)
 }
@@ -40,15 +42,15 @@ type Peer struct {
 // childVariable is set in the environment of the processes this one starts.
 const childVariable = "VERBOSE_BENCH_CHILD"
 
-// Main is a command's main function. It ends the process.
-func (p Program) Main() {
+// Main is a command's main function. It measures what args select, and ends the process.
+func (p Program) Main(args []string) {
 	if IsChild() {
 		signal.Ignore(os.Interrupt) // Ctrl-C reaches every process; the parent ends this one
 		os.Exit(status(p.Child()))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(status(p.Run(ctx, os.Args[1:], os.Stdout, os.Stderr)))
+	os.Exit(status(p.Run(ctx, args, os.Stdout, os.Stderr)))
 }
 
 func status(err error) int {

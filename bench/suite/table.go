@@ -73,9 +73,7 @@ func printCell(out io.Writer, rows []row) error {
 		return err
 	}
 	for _, r := range rows {
-		if part := r.arrived(); part < mostArrived {
-			fmt.Fprintf(out, "  %s: only %.0f %% of what was sent arrived in that time\n", r.Name, part*100)
-		}
+		r.printArrived(out)
 		for _, text := range r.Errors {
 			fmt.Fprintf(out, "  %s failed: %s\n", r.Name, text)
 		}
@@ -85,6 +83,13 @@ func printCell(out io.Writer, rows []row) error {
 
 // mostArrived is less than buffers that fill can keep back in a second.
 const mostArrived = 0.8
+
+// printArrived says how much is missing, if that is much.
+func (r *row) printArrived(out io.Writer) {
+	if part := r.arrived(); part < mostArrived {
+		fmt.Fprintf(out, "  %s: only %.0f %% of what was sent arrived in that time\n", r.Name, part*100)
+	}
+}
 
 // arrived is the part of what was sent one way that arrived in the same time: the middle of the passes.
 func (r *row) arrived() float64 {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/verbose-bus/verbose/bench/contender"
 	"github.com/verbose-bus/verbose/bench/suite"
 )
@@ -10,4 +12,4 @@ func program(root string) suite.Program {
 	return suite.Program{New: contender.New, Root: root, Links: true}
 }
 
-func main() { program(".").Main() }
+func main() { program(".").Main(os.Args[1:]) }

@@ -131,9 +131,10 @@ function begin(line) {
   listenFor();
   if (spec.listen) {
     const server = require('net').createServer(); // for a port that is free
-    server.listen(0, '127.0.0.1', () => {
+    const host = spec.address || '127.0.0.1';
+    server.listen(0, host, () => {
       const port = server.address().port;
-      server.close(() => node.listen(port, '127.0.0.1', () => report({ addrs: ['127.0.0.1:' + port] })));
+      server.close(() => node.listen(port, host, () => report({ addrs: [host + ':' + port] })));
     });
     return;
   }

@@ -26,6 +26,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/verbose-bus/verbose/bench/contender"
+	"github.com/verbose-bus/verbose/bench/host"
 )
 
 // libp2pNetwork is a swarm, with one stream on each connection. The umbrella package builds with an older quic-go than the bus
@@ -62,9 +63,9 @@ func newLibP2P(c contender.Config) (contender.Network, error) {
 	}
 	var t transport.Transport
 	if c.Kind == LibP2PQUIC {
-		t, err = n.quic(key)
+		t, err = n.quic(c, key)
 	} else {
-		t, err = n.tcp(key)
+		t, err = n.tcp(c, key)
 	}
 	if err == nil {
 		err = n.swarm.AddTransport(t)
@@ -76,16 +77,16 @@ func newLibP2P(c contender.Config) (contender.Network, error) {
 	return n, nil
 }
 
-func (n *libp2pNetwork) quic(key crypto.PrivKey) (t transport.Transport, err error) {
-	n.wildcard = "/ip4/127.0.0.1/udp/0/quic-v1"
+func (n *libp2pNetwork) quic(c contender.Config, key crypto.PrivKey) (t transport.Transport, err error) {
+	n.wildcard = "/ip4/" + c.Host() + "/udp/0/quic-v1"
 	if n.reuse, err = quicreuse.NewConnManager(quic.StatelessResetKey{}, quic.TokenGeneratorKey{}); err != nil {
 		return nil, err
 	}
 	return libp2pquic.NewTransport(key, n.reuse, nil, nil, nil)
 }
 
-func (n *libp2pNetwork) tcp(key crypto.PrivKey) (transport.Transport, error) {
-	n.wildcard = "/ip4/127.0.0.1/tcp/0"
+func (n *libp2pNetwork) tcp(c contender.Config, key crypto.PrivKey) (transport.Transport, error) {
+	n.wildcard = "/ip4/" + c.Host() + "/tcp/0"
 	muxers := []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: yamux.DefaultTransport}}
 	security, err := libp2ptls.New(libp2ptls.ID, key, muxers)
 	if err != nil {
@@ -95,7 +96,9 @@ func (n *libp2pNetwork) tcp(key crypto.PrivKey) (transport.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tcp.NewTCPTransport(upgrade, nil, nil, tcp.DisableReuseport())
+	dialer := &net.Dialer{Control: host.SetCongestion(c.Congestion)}
+	return tcp.NewTCPTransport(upgrade, nil, nil, tcp.DisableReuseport(),
+		tcp.WithDialerForAddr(func(ma.Multiaddr) (tcp.ContextDialer, error) { return dialer, nil }))
 }
 
 // Listen returns an address with the peer's name behind it, which who dials has to know.
@@ -125,7 +128,7 @@ func (n *libp2pNetwork) Accept(ctx context.Context) (contender.Conn, error) {
 
 func (n *libp2pNetwork) Dial(ctx context.Context, addr string) (contender.Conn, error) {
 	at, name, _ := strings.Cut(addr, "/")
-	host, port, err := net.SplitHostPort(at)
+	ip, port, err := net.SplitHostPort(at)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +137,7 @@ func (n *libp2pNetwork) Dial(ctx context.Context, addr string) (contender.Conn, 
 		return nil, err
 	}
 	parts := strings.Split(n.wildcard, "/")
-	parts[2], parts[4] = host, port
+	parts[2], parts[4] = ip, port
 	where, err := ma.NewMultiaddr(strings.Join(parts, "/"))
 	if err != nil {
 		return nil, err

@@ -35,11 +35,12 @@ type mqttEnd struct {
 	broker   *mochi.Server
 	client   paho.Client
 	waiting  []publication // what was sent and is not known to be acknowledged, oldest first
+	closing  chan struct{}
 }
 
 func newMQTT(c contender.Config) (contender.End, error) {
 	s, err := securityOf(c, MQTTTLS)
-	return &mqttEnd{config: c, security: s, once: c.Kind == MQTTOnce}, err
+	return &mqttEnd{config: c, security: s, once: c.Kind == MQTTOnce, closing: make(chan struct{})}, err
 }
 
 func (e *mqttEnd) qos() byte {
@@ -156,11 +157,27 @@ func (e *mqttEnd) Send(payload []byte) error {
 	if e.broker != nil {
 		return e.broker.Publish(e.config.Topic, slices.Clone(payload), false, e.qos())
 	}
-	if len(e.waiting) >= unanswered && !e.waiting[0].token.WaitTimeout(acknowledged) {
-		return errors.New("no acknowledgement")
+	if len(e.waiting) >= unanswered {
+		if err := e.awaitOldest(); err != nil {
+			return err
+		}
 	}
 	e.review()
 	return e.publish(slices.Clone(payload))
+}
+
+// awaitOldest waits for an acknowledgement, unless the end is closed meanwhile.
+func (e *mqttEnd) awaitOldest() error {
+	late := time.NewTimer(acknowledged)
+	defer late.Stop()
+	select {
+	case <-e.waiting[0].token.Done():
+		return nil
+	case <-late.C:
+		return errors.New("no acknowledgement")
+	case <-e.closing:
+		return net.ErrClosed
+	}
 }
 
 // acknowledged is how long an acknowledgement may take: longer than connecting again.
@@ -205,6 +222,7 @@ func (e *mqttEnd) Flush() error {
 }
 
 func (e *mqttEnd) Close() error {
+	close(e.closing)
 	if e.client != nil {
 		e.client.Disconnect(0)
 	}

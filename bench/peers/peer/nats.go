@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/verbose-bus/verbose/bench/contender"
+	"github.com/verbose-bus/verbose/bench/host"
 )
 
 // natsEnd is a NATS server in this process with a client beside it, or a client of the other end's server. As its documentation advises for
@@ -41,7 +42,7 @@ const natsStart = 10 * time.Second
 
 // serve starts a server, and a client beside it.
 func (e *natsEnd) serve(options *server.Options) error {
-	options.Host, options.Port = "127.0.0.1", server.RANDOM_PORT
+	options.Host, options.Port = e.config.Host(), server.RANDOM_PORT
 	options.NoLog, options.NoSigs, options.MaxPayload = true, true, server.MAX_PAYLOAD_MAX_SIZE
 	options.LeafNode.NoAdvertise = true // what stands in between is not gone round
 	options.LeafNode.Compression.Mode = server.CompressionOff
@@ -74,13 +75,13 @@ func (e *natsEnd) Listen(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(v.LeafNode.Port)), nil
+	return net.JoinHostPort(e.config.Host(), strconv.Itoa(v.LeafNode.Port)), nil
 }
 
 // hub has the server take leaf nodes.
 func (e *natsEnd) hub() *server.Options {
 	options := &server.Options{DontListen: true}
-	options.LeafNode.Host, options.LeafNode.Port = "127.0.0.1", server.RANDOM_PORT
+	options.LeafNode.Host, options.LeafNode.Port = e.config.Host(), server.RANDOM_PORT
 	if e.security != nil {
 		options.LeafNode.TLSConfig, options.LeafNode.TLSTimeout = e.security.server("nats"), natsStart.Seconds()
 	}
@@ -107,6 +108,7 @@ func (e *natsEnd) Dial(ctx context.Context, addr string) error {
 func (e *natsEnd) connect(where string, options ...nats.Option) (err error) {
 	options = append(options,
 		nats.MaxReconnects(-1),
+		nats.Dialer(&net.Dialer{Timeout: nats.DefaultTimeout, Control: host.SetCongestion(e.config.Congestion)}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) { e.hear(sub, err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { e.tell(0, fmt.Sprint("disconnected: ", err)) }))
 	if e.security != nil && where != "" {

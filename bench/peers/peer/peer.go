@@ -60,6 +60,11 @@ func New(c contender.Config) (contender.End, error) {
 	return contender.New(c)
 }
 
+// OpensSockets reports whether a kind opens its TCP sockets itself and can't be told how: they have the system's congestion control.
+func OpensSockets(kind contender.Kind) bool {
+	return kind == NATSLeaf || kind == NATSLeafTLS || kind == ZeroMQ
+}
+
 func ofStreams(c contender.Config, network func(contender.Config) (contender.Network, error)) (contender.End, error) {
 	n, err := network(c)
 	if err != nil {
@@ -96,10 +101,10 @@ func (s *security) server(alpn string) *tls.Config { return s.identity.ServerTLS
 
 func (s *security) client(alpn string) *tls.Config { return s.identity.ClientTLS(uuid.Nil, alpn) }
 
-// listen opens a socket of loopback, with TLS on it where there is security.
+// listen opens a socket, with TLS on it where there is security.
 func listen(ctx context.Context, c contender.Config, s *security, alpn string) (net.Listener, error) {
 	config := net.ListenConfig{Control: host.SetCongestion(c.Congestion)}
-	l, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	l, err := config.Listen(ctx, "tcp", c.Local())
 	if err == nil && s != nil {
 		l = tls.NewListener(l, s.server(alpn))
 	}

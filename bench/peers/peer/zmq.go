@@ -51,7 +51,7 @@ func newZeroMQ(c contender.Config) (contender.End, error) {
 func (e *zmqEnd) Listen(context.Context) (string, error) {
 	var at [2]string
 	for i, s := range []*zmq.Socket{e.pull, e.push} {
-		if err := s.Bind("tcp://127.0.0.1:*"); err != nil {
+		if err := s.Bind("tcp://" + e.config.Host() + ":*"); err != nil {
 			return "", err
 		}
 		where, err := s.GetLastEndpoint()
@@ -70,7 +70,11 @@ func (e *zmqEnd) Dial(_ context.Context, addr string) error {
 	if err := e.push.Connect("tcp://" + to); err != nil {
 		return err
 	}
-	if err := e.pull.Connect("tcp://127.0.0.1:" + port); err != nil {
+	host, _, err := net.SplitHostPort(to)
+	if err != nil {
+		return err
+	}
+	if err := e.pull.Connect("tcp://" + net.JoinHostPort(host, port)); err != nil {
 		return err
 	}
 	e.receiving.Go(e.receive) // ends with Close, which waits for it
