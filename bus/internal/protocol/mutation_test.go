@@ -37,6 +37,7 @@ type mutation struct {
 	test                string // otherwise
 	why                 string // neither catches it
 	edits               []edit
+	together            bool // it is in one binary with others
 }
 
 // edit replaces whole lines that are found exactly once.
@@ -164,9 +165,9 @@ func TestMutationsAreUpToDate(t *testing.T) {
 }
 
 // fewSeeds is what a mutation may take to be tried with VERBOSE_LONG=1; with 2, all are.
-const fewSeeds = 100
+const fewSeeds = 2000
 
-// TestMutationsLong plants each of the mistakes in a test binary of its own, and expects what is
+// TestMutationsLong plants each of the mistakes, and expects what is
 // named in the table to fail there. It logs what noticed each, and at which seed.
 func TestMutationsLong(t *testing.T) {
 	long := os.Getenv("VERBOSE_LONG")
@@ -178,7 +179,8 @@ func TestMutationsLong(t *testing.T) {
 		list = slices.DeleteFunc(list, func(mu *mutation) bool { return mu.seeds > fewSeeds })
 	}
 	dir := t.TempDir()
-	control(t, list)
+	together := buildTogether(t, list, dir)
+	control(t, together, list)
 	found := make([]string, len(list))
 	slots := make(chan struct{}, 2)
 	t.Run("planted", func(t *testing.T) {
@@ -191,7 +193,11 @@ func TestMutationsLong(t *testing.T) {
 				t.Parallel()
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				found[i] = mu.plant(t, filepath.Join(dir, strconv.Itoa(i)))
+				binary := together
+				if !mu.together {
+					binary = mu.buildApart(t, filepath.Join(dir, strconv.Itoa(i)))
+				}
+				found[i] = mu.plant(t, binary, i+1)
 			})
 		}
 	})
@@ -208,13 +214,9 @@ func TestMutationsLong(t *testing.T) {
 	t.Logf("\n%s", &table)
 }
 
-// control runs this binary, which has no mistake planted, through all that is to catch one.
-func control(t *testing.T, list []*mutation) {
+// control runs a binary through all that is to catch a mistake, with none planted.
+func control(t *testing.T, binary string, list []*mutation) {
 	t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	tests, seeds := []string{"TestSimulation"}, 0
 	for _, mu := range list {
 		seeds = max(seeds, mu.seeds)
@@ -222,30 +224,27 @@ func control(t *testing.T, list []*mutation) {
 			tests = append(tests, mu.test)
 		}
 	}
-	if out, err := runTests(t.Context(), self, strings.Join(tests, "|"), seeds); err != nil {
+	if out, err := runTests(t.Context(), binary, 0, strings.Join(tests, "|"), seeds); err != nil {
 		t.Fatalf("without any mutation: %v\n%s", err, out)
 	}
 }
 
-// runTests runs tests of a binary of this package.
-func runTests(ctx context.Context, binary, tests string, seeds int) (string, error) {
+// runTests runs tests of a binary of this package, with mistake n.
+func runTests(ctx context.Context, binary string, n int, tests string, seeds int) (string, error) {
 	run := exec.CommandContext(ctx, binary, "-test.run", "^("+tests+")$", "-test.timeout", "3m", "-rapid.nofailfile", "-seeds", strconv.Itoa(seeds), "-failures", "1")
-	run.Env = append(os.Environ(), "GOTRACEBACK=none")
+	run.Env = append(os.Environ(), "GOTRACEBACK=none", plantedVariable+"="+strconv.Itoa(n))
 	out, err := run.CombinedOutput()
 	return string(out), err
 }
 
-// plant builds the tests of the package with the mistake in it, and returns what caught it.
-func (mu *mutation) plant(t *testing.T, scratch string) string {
-	binary := scratch + ".test"
-	mu.build(t, scratch, binary)
-	defer os.Remove(binary)
+// plant runs the tests with mistake n, and returns what caught it.
+func (mu *mutation) plant(t *testing.T, binary string, n int) string {
 	test := mu.test
 	if test == "" {
 		test = "TestSimulation"
 	}
 	began := time.Now()
-	out, err := runTests(t.Context(), binary, test, mu.seeds)
+	out, err := runTests(t.Context(), binary, n, test, mu.seeds)
 	if !errors.As(err, new(*exec.ExitError)) {
 		if err != nil {
 			t.Fatal(err)
@@ -269,30 +268,75 @@ func (mu *mutation) plant(t *testing.T, scratch string) string {
 	return by + "\t" + at
 }
 
-// build makes a test binary of the package with one file replaced.
-func (mu *mutation) build(t *testing.T, scratch, binary string) {
+// buildTogether makes a test binary of the package with all mistakes that can be side by side.
+func buildTogether(t *testing.T, list []*mutation, scratch string) (binary string) {
 	t.Helper()
-	text, err := mu.apply()
+	files := make(map[string]*schema)
+	for i, mu := range list {
+		if mu.why != "" {
+			continue
+		}
+		mistaken, err := mu.apply()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if files[mu.file] == nil {
+			text, err := os.ReadFile(mu.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if files[mu.file], err = newSchema(string(text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if mu.together, err = files[mu.file].plant(i+1, mistaken); err != nil {
+			t.Fatalf("bring it up to date: mutation %q: %v", mu.name, err)
+		}
+	}
+	contents := map[string]string{"planted.go": plantedFile}
+	for name, s := range files {
+		contents[name] = s.String()
+	}
+	return build(t, contents, filepath.Join(scratch, "together"))
+}
+
+// buildApart makes one with a single mistake.
+func (mu *mutation) buildApart(t *testing.T, scratch string) (binary string) {
+	t.Helper()
+	mistaken, err := mu.apply()
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := filepath.Abs(mu.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {file: scratch + ".go"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string][]byte{scratch + ".go": []byte(text), scratch + ".json": overlay} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
+	return build(t, map[string]string{mu.file: mistaken}, scratch)
+}
+
+// build makes a test binary of the package with some files in place of its own.
+func build(t *testing.T, contents map[string]string, scratch string) (binary string) {
+	t.Helper()
+	replace := make(map[string]string)
+	for name, text := range contents {
+		file, err := filepath.Abs(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace[file] = scratch + "-" + name
+		if err := os.WriteFile(replace[file], []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(scratch+".json", overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary = scratch + ".test"
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-ldflags=-w", "-overlay", scratch+".json", "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("bring it up to date: %v\n%s", err, out)
 	}
+	return binary
 }
 
 var failedSeed = regexp.MustCompile(`seed (\d+) \(`)

@@ -330,6 +330,33 @@ func TestMissingEventsAreFoundTwoLinksAway(t *testing.T) {
 	})
 }
 
+// What is left of the events two links away is asked for before the gap is declared up to where the neighbour begins.
+func TestTheNearestOfWhatIsLeftEndsTheGap(t *testing.T) {
+	scene(t, func(w *world) {
+		few := simConfig()
+		few.BufferMax = 20
+		o, a := w.addNode(simConfig()), w.addNode(few)
+		c, d := w.addNode(simConfig()), w.addNode(simConfig(), "a.>")
+		w.link(a, o)
+		da := w.link(d, a)
+		w.link(c, a)
+		w.rest(5 * time.Second)
+		o.emitMany(50, "a.x")
+		w.rest(5 * time.Second)
+		da.down = true
+		da.conn.cut()
+		w.runFor(500 * time.Millisecond)
+		o.emitMany(50, "a.x") // A keeps the last 20 for D, and C none
+		w.runFor(time.Second)
+		w.link(d, c)
+		w.runFor(3 * time.Second)
+		o.emitMany(5, "a.x")
+		w.runFor(3 * time.Second)
+		d.want(o.log(0), "1-50 81-105")
+		d.wantGaps(o.log(0), "51-80")
+	})
+}
+
 // A gap waits for someone who has just gone, and may have the events.
 func TestGapWaitsForWhoIsAwayForAMoment(t *testing.T) {
 	scene(t, func(w *world) {

@@ -316,7 +316,7 @@ func (w *world) checkTrees() {
 		w.rng.Shuffle(len(origins), func(i, j int) { origins[i], origins[j] = origins[j], origins[i] })
 		origins = origins[:most]
 	}
-	const passes = 5
+	const passes = 8
 	for pass := range passes {
 		frames, fresh := w.kinds[frameBatch], taken()
 		for i := range 4 * len(simTopics) {
