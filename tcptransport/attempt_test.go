@@ -128,11 +128,14 @@ func TestTryWriteToAFullSystem(t *testing.T) {
 	if ok, err := s.TryWrite([]byte("more")); !ok || err != nil || !f.woken() || len(f.socket.wire.records) != held {
 		t.Fatal(ok, err, "or more was tried")
 	}
-	sent = append(sent, "more"...)
+	// What crypto/tls writes by itself is kept as well.
+	alert := append(appendHeader(nil, header{kindData, 5, s.id}), "alert"...)
+	if _, err := f.socket.wire.Write(alert); err != nil || !f.woken() {
+		t.Fatal(err, "or the goroutine was not woken")
+	}
 	done := make(chan error, 1)
 	go func() { // of the test, which waits for it
-		header := appendHeader(nil, header{kindData, 5, s.id})
-		_, err := f.socket.wire.Write(append(header, "alert"...))
+		var err error
 		for more := true; err == nil && more; {
 			b, _ := f.writer.gather(make([]byte, 0, runSize))
 			more = len(b) > 0
@@ -140,7 +143,7 @@ func TestTryWriteToAFullSystem(t *testing.T) {
 		}
 		done <- err
 	}()
-	sent = append(sent[:len(sent)-4:len(sent)-4], "alertmore"...)
+	sent = append(sent, "alertmore"...)
 	if got := arrives(t, there, s.id, len(sent)); !bytes.Equal(got, sent) {
 		t.Error("what arrived is not what was sent")
 	}
@@ -149,6 +152,23 @@ func TestTryWriteToAFullSystem(t *testing.T) {
 	}
 	if w := f.socket.wire; w.buffer != nil || w.records != nil {
 		t.Error("a connection that has nothing to send keeps a buffer")
+	}
+}
+
+// TestAnswersThatNobodyReads holds that a peer which asks for answers and reads none makes nothing wait, and is given up before
+// that is much memory.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	f, there := newSending(t)
+	f.socket.wire.Conn.(*net.TCPConn).SetWriteBuffer(8 << 10)
+	there.SetReadBuffer(8 << 10)
+	answer, err := make([]byte, 1000), error(nil)
+	for n := 0; err == nil; n += len(answer) {
+		if _, err = f.socket.wire.Write(answer); n > 64<<20 {
+			t.Fatal("the system takes everything")
+		}
+	}
+	if err != errUnread || len(f.socket.wire.records) > mostKept || len(f.socket.wire.records) < mostKept/2 {
+		t.Errorf("%v, with %d bytes kept", err, len(f.socket.wire.records))
 	}
 }
 

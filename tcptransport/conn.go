@@ -69,6 +69,7 @@ func newConn(s socket, peer uuid.UUID, identity *certs.Identity, dialled bool, t
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	c.reader.conn = c
 	c.writer.conn, c.writer.wake = c, newSignal()
+	s.wire.kept = c.writer.wake.notify
 	c.writer.nextID, c.peerNext = 1, 2
 	if !dialled {
 		c.writer.nextID, c.peerNext = 2, 1

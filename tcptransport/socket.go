@@ -1,6 +1,7 @@
 package tcptransport
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -42,23 +43,31 @@ func (s *socket) closeWrite() {
 		if half, ok := layer.(interface{ CloseWrite() error }); ok {
 			half.CloseWrite() // only a courtesy: the peer has the close frame
 		}
+		s.wire.flush()
 	}
 }
 
 // wire gathers the TLS records of one run of frames, so that they leave in one system call.
 // crypto/tls makes one for each record of 16 KiB otherwise.
+//
+// Besides the connection's writer, crypto/tls itself writes now and then: an alert, or an answer to a key update (RFC 8446 section
+// 4.6.3). It holds a lock meanwhile that an emitter needs to send, so once the handshake is over it never waits for the
+// system: what that does not take is kept for the writer.
 type wire struct {
 	net.Conn
 	attempt attempt // to send without waiting
+	kept    func()  // called when something is kept for the writer; nil in the handshake, which waits
 
-	// mu orders what is sent. Like crypto/tls's own lock for this it is held while
-	// the system sends. It is hardly ever waited for: besides the connection's writer, only
-	// an alert or an answer to a key update (RFC 8446 section 4.6.3) is ever written.
-	mu        sync.Mutex
+	mu        sync.Mutex // orders what is sent; the writer holds it while the system sends
 	gathering bool
-	records   []byte // gathered, and not sent yet; a part of buffer
+	records   []byte // gathered or kept, and not sent yet; a part of buffer
 	buffer    *[gatheredSize]byte
 }
+
+// mostKept is what crypto/tls may have to write while the system takes nothing: far more answers than an honest peer asks for.
+const mostKept = 2 * gatheredSize
+
+var errUnread = errors.New("tcptransport: the peer has us write and does not read")
 
 func newWire(conn net.Conn) *wire {
 	w := &wire{Conn: conn}
@@ -69,46 +78,41 @@ func newWire(conn net.Conn) *wire {
 func (w *wire) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.gathering {
-		w.records = append(w.records, p...)
-		return len(p), nil
+	switch {
+	case w.kept == nil:
+		return w.Conn.Write(p)
+	case !w.gathering && len(w.records)+len(p) > mostKept:
+		return 0, errUnread
 	}
-	if err := w.sendRecords(); err != nil {
-		return 0, err
+	w.open()
+	w.records = append(w.records, p...)
+	if !w.gathering && !w.trySend() {
+		w.kept()
 	}
-	return w.Conn.Write(p)
+	return len(p), nil
 }
 
-// gather keeps what is written until it is flushed, behind what an attempt left.
+// gather has what is written wait until it is flushed, behind what an attempt left.
 func (w *wire) gather() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gathering = true
+	w.open()
+}
+
+// open makes room for records. mu is held.
+func (w *wire) open() {
 	if w.buffer == nil {
 		w.buffer = gathered.Get().(*[gatheredSize]byte)
 		w.records = w.buffer[:0]
 	}
 }
 
-// flush sends what was gathered, and what an attempt left.
+// flush sends what was gathered or kept.
 func (w *wire) flush() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gathering = false
-	return w.sendRecords()
-}
-
-// tryFlush is flush as far as it need not wait. It reports whether nothing is left.
-func (w *wire) tryFlush() (all bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.gathering = false
-	w.records = w.records[w.attempt.send(w.records):]
-	return w.release()
-}
-
-// sendRecords sends what waits. mu is held.
-func (w *wire) sendRecords() error {
 	if w.buffer == nil {
 		return nil
 	}
@@ -116,6 +120,20 @@ func (w *wire) sendRecords() error {
 	w.records = nil
 	w.release()
 	return err
+}
+
+// tryFlush is flush as far as it need not wait. It reports whether nothing is left.
+func (w *wire) tryFlush() (all bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gathering = false
+	return w.trySend()
+}
+
+// trySend sends what the system takes at once. mu is held.
+func (w *wire) trySend() (all bool) {
+	w.records = w.records[w.attempt.send(w.records):]
+	return w.release()
 }
 
 // release lets go of the buffer if nothing is left in it. mu is held.

@@ -14,12 +14,13 @@ import (
 
 	"github.com/verbose-bus/verbose/bench/contender"
 	"github.com/verbose-bus/verbose/bench/host"
+	"github.com/verbose-bus/verbose/bench/peers/original"
 	"github.com/verbose-bus/verbose/bench/peers/peer"
 	"github.com/verbose-bus/verbose/certs"
 )
 
 type options struct {
-	System    []contender.Kind `help:"Who: ${systems}. Default: all." enum:"${systems}" placeholder:"NAME"`
+	System    []contender.Kind `help:"Who: ${systems}. Default: all but ${aside}." enum:"${systems}" placeholder:"NAME"`
 	Situation []Situation      `help:"What goes wrong: cuts, outage, diamond, stop. Default: all." enum:"cuts,outage,diamond,stop" placeholder:"NAME"`
 	Cuts      int              `help:"Of each connection." default:"20" placeholder:"N"`
 	Out       string           `help:"The directory for results." default:"${root}/bench/results" placeholder:"DIR"`
@@ -32,12 +33,12 @@ func Run(ctx context.Context, root string, args []string, out, messages io.Write
 	systems := append([]contender.Kind{contender.BusQUIC, contender.BusTCP}, peer.Kinds()...)
 	systems = append(systems, contender.RawQUIC, contender.RawTLS, contender.RawTCP)
 	var names []string
-	for _, kind := range systems {
+	for _, kind := range append(systems, original.Kind) {
 		names = append(names, string(kind))
 	}
 	parser, err := kong.New(o, kong.Name("behaviour"), kong.Writers(out, out),
 		kong.Description("Finds out what becomes of events when something goes wrong. Lists are separated by commas."),
-		kong.Vars{"root": root, "systems": strings.Join(names, ",")})
+		kong.Vars{"root": root, "systems": strings.Join(names, ","), "aside": string(original.Kind)})
 	if err != nil {
 		panic(err) // the tags of options are wrong
 	}

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bench/contender"
-	"github.com/verbose-bus/verbose/bench/peers/peer"
 )
 
 const (
@@ -49,7 +48,7 @@ func (s *sender) open() error {
 func (s *sender) tryOpen() (err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, opening)
 	defer cancel()
-	if s.end, err = peer.New(s.config); err != nil {
+	if s.end, err = newEnd(s.config); err != nil {
 		return err
 	}
 	for _, addr := range s.addrs {

@@ -1,7 +1,6 @@
 package behaviour
 
 import (
-	"strings"
 	"time"
 
 	"github.com/verbose-bus/verbose/bench/contender"
@@ -50,7 +49,7 @@ func Usual() Plan {
 func applies(s Situation, kind contender.Kind) (why string) {
 	switch s {
 	case Outage:
-		if !isQUIC(kind) {
+		if !kind.IsQUIC() {
 			return "not over QUIC"
 		}
 	case Diamond:
@@ -77,5 +76,3 @@ func reconnects(kind contender.Kind) bool {
 	}
 	return !kind.IsRaw()
 }
-
-func isQUIC(kind contender.Kind) bool { return strings.HasSuffix(string(kind), "/quic") }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/verbose-bus/verbose/bench/contender"
 	"github.com/verbose-bus/verbose/bench/pace"
+	"github.com/verbose-bus/verbose/bench/peers/original"
 	"github.com/verbose-bus/verbose/bench/peers/peer"
 	"github.com/verbose-bus/verbose/certs"
 	"github.com/verbose-bus/verbose/codec"
@@ -99,8 +100,16 @@ func (t *trial) listen(ctx context.Context) (addr string, err error) {
 	return end.Listen(ctx)
 }
 
+// newEnd makes an end of a peer, of the bus, of a baseline or of the original.
+func newEnd(config contender.Config) (contender.End, error) {
+	if config.Kind == original.Kind {
+		return original.New(config)
+	}
+	return peer.New(config)
+}
+
 func (t *trial) add(config contender.Config) (contender.End, error) {
-	end, err := peer.New(config)
+	end, err := newEnd(config)
 	if err == nil {
 		t.ends = append(t.ends, end)
 	}

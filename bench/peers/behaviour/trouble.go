@@ -23,7 +23,7 @@ func newBetween(kind contender.Kind, addr string) (between, string, error) {
 	target, rest, named := strings.Cut(addr, "/")
 	var p between
 	var err error
-	if isQUIC(kind) {
+	if kind.IsQUIC() {
 		p, err = proxy.NewUDP(target)
 	} else {
 		p, err = proxy.NewTCP(target)
@@ -54,7 +54,7 @@ func (t *trial) cut(ctx context.Context, p between, cuts int, hole time.Duration
 		wait(ctx, shortestPeace+time.Duration(chance.Int64N(int64(longestPeace-shortestPeace))))
 		struck := make(chan struct{})
 		fault := proxy.Reset
-		if isQUIC(t.kind) {
+		if t.kind.IsQUIC() {
 			fault = proxy.Hole
 		}
 		p.Strike(fault, 1+chance.IntN(t.plan.Size), func() { close(struck) })

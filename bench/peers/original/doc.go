@@ -1,2 +1,3 @@
-// Package original has the package verbose of Node.js as a contender: its process of a measurement is a program of Node.js.
+// Package original has the package verbose of Node.js as a contender. Its process of a measurement is a program of Node.js, and so is what is
+// behind an end.
 package original

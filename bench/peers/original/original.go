@@ -18,10 +18,12 @@ const Kind contender.Kind = "original"
 const Variable = "VERBOSE_ORIGINAL"
 
 //go:embed child.js
-var program string
+var childProgram string
 
 // Command is what runs a child of its kind. It says what is missing.
-func Command() ([]string, error) {
+func Command() ([]string, error) { return command(childProgram) }
+
+func command(program string) ([]string, error) {
 	node, err := exec.LookPath("node")
 	if err != nil {
 		return nil, fmt.Errorf("the original needs Node.js: %w", err)
