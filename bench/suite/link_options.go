@@ -34,7 +34,7 @@ type linkFlags struct {
 	Payload []string      `help:"random, earthquakes." enum:"random,earthquakes" default:"random" placeholder:"NAME"`
 	Modes   []codec.Mode  `help:"Compression of the bus, for earthquakes: off, adaptive, s2, zstd. Random payloads always go without." name:"compression" default:"off,adaptive" placeholder:"NAME"`
 	Events  string        `help:"A file with events, one a line, to cut payloads from." default:"${root}/cmd/verbose/internal/demo/earthquakes.ndjson.zst" placeholder:"FILE"`
-	Passes  int           `default:"3" placeholder:"N"`
+	Passes  int           `help:"How often everyone has a turn." default:"3" placeholder:"N"`
 	Time    time.Duration `help:"Measured in each pass, of each contender, outages not counted." default:"3s" placeholder:"D"`
 	Warmup  time.Duration `help:"Before that, for each lane." default:"1s" placeholder:"D"`
 	Out     string        `help:"The directory for results." default:"${root}/bench/results" placeholder:"DIR"`

@@ -122,7 +122,7 @@ func (p Program) read(args []string, out io.Writer, flags any, o *peerOptions, n
 		}
 	}
 	settings := []kong.Option{kong.Name(name), kong.Writers(out, out), kong.Description(description),
-		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 110}), kong.ValueFormatter(withDefault),
 		kong.Vars{"root": p.Root, "peers": strings.Join(peers, ","), "aside": strings.Join(aside, ",")}}
 	if len(peers) > 0 {
 		settings = append(settings, kong.Embed(o))
@@ -143,6 +143,14 @@ func (p Program) read(args []string, out io.Writer, flags any, o *peerOptions, n
 		}
 	}
 	return nil
+}
+
+// withDefault is the help of a flag, with what it is when it is not given; where that depends, the text says it.
+func withDefault(v *kong.Value) string {
+	if !v.HasDefault {
+		return v.Help
+	}
+	return v.Help + " Default: " + v.Default + "."
 }
 
 // fill sets what was not given.
