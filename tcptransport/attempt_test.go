@@ -155,6 +155,21 @@ func TestTryWriteToAFullSystem(t *testing.T) {
 	}
 }
 
+// TestWhereNothingCanBeTried holds that on a connection which is not the system's all is left to the goroutine.
+func TestWhereNothingCanBeTried(t *testing.T) {
+	f := newFrames(t)
+	if _, err := f.socket.wire.Write([]byte("alert")); err != nil || !f.woken() || string(f.socket.wire.records) != "alert" {
+		t.Errorf("%v, %q is kept, or the goroutine was not woken", err, f.socket.wire.records)
+	}
+	s, err := f.tryOpen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := s.TryWrite([]byte("apple")); !ok || err != nil || !f.woken() {
+		t.Error(ok, err, "or the goroutine was not woken")
+	}
+}
+
 // TestAnswersThatNobodyReads holds that a peer which asks for answers and reads none makes nothing wait, and is given up before
 // that is much memory.
 func TestAnswersThatNobodyReads(t *testing.T) {

@@ -34,8 +34,11 @@ func (a *attempt) prepare(conn net.Conn) {
 
 func (a *attempt) possible() bool { return a.raw != nil }
 
-// send returns how much the system took. Who sends the rest, and may wait, has the error if there is one.
+// send returns how much the system took, nothing where attempts are not possible. Who sends the rest, and may wait, has the error if there is one.
 func (a *attempt) send(p []byte) int {
+	if !a.possible() {
+		return 0
+	}
 	a.p, a.n = p, 0
 	a.raw.Write(a.write)
 	a.p = nil
