@@ -37,13 +37,16 @@ func (s *socket) trySend(b []byte) (all bool) {
 	return s.wire.tryFlush() && err == nil
 }
 
-// closeWrite tells the peer that nothing more comes, by TLS and by TCP.
+// closeWrite tells the peer that nothing more comes, by TLS and by TCP. It is only a courtesy: the peer has the close frame.
 func (s *socket) closeWrite() {
-	for _, layer := range []net.Conn{s.secure, s.wire.Conn} {
-		if half, ok := layer.(interface{ CloseWrite() error }); ok {
-			half.CloseWrite() // only a courtesy: the peer has the close frame
-		}
-		s.wire.flush()
+	closeHalf(s.secure)
+	s.wire.flush()
+	closeHalf(s.wire.Conn)
+}
+
+func closeHalf(conn net.Conn) {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		half.CloseWrite()
 	}
 }
 
