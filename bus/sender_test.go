@@ -15,7 +15,8 @@ import (
 type tried struct {
 	bus.Transport
 	refuse bool
-	taken  int // writes; of one emitter in virtual time
+	late   time.Duration // by how much the fifth write is
+	taken  int           // writes; of one emitter in virtual time
 }
 
 func (t *tried) Dial(ctx context.Context, addr string, want uuid.UUID) (bus.Conn, error) {
@@ -48,27 +49,30 @@ func (s *triedStream) TryWrite(p []byte) (bool, error) {
 	if s.t.refuse {
 		return false, nil
 	}
-	s.t.taken++
+	if s.t.taken++; s.t.taken == 5 {
+		time.Sleep(s.t.late)
+	}
 	return s.Stream.(bus.TryWriter).TryWrite(p)
 }
 
-// TestEmitterSends holds that an event after a pause is sent by who emits it, that one in a hurry is not, and that what a
+// TestEmitterSends holds that an event after a pause is sent by who emits it, also after one that took long, that one in a hurry is not, and that what a
 // stream does not take at once is sent all the same.
 func TestEmitterSends(t *testing.T) {
 	for _, test := range []struct {
 		name        string
 		refuse      bool
-		pause       time.Duration
+		late, pause time.Duration
 		least, most int
 	}{
-		{"after pauses", false, 10 * time.Millisecond, 20, 20},
-		{"in a hurry", false, 0, 0, 1},
-		{"with a stream that takes nothing", true, 10 * time.Millisecond, 0, 0},
+		{"after pauses", false, 0, 10 * time.Millisecond, 20, 20},
+		{"after one that took long", false, 50 * time.Millisecond, 10 * time.Millisecond, 20, 20},
+		{"in a hurry", false, 0, 0, 0, 1},
+		{"with a stream that takes nothing", true, 0, 10 * time.Millisecond, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				network := bustest.NewNetwork(1)
-				stream := &tried{refuse: test.refuse}
+				stream := &tried{refuse: test.refuse, late: test.late}
 				a := network.Node(t, "a", func(c *bus.Config) {
 					stream.Transport = c.Transports[0]
 					c.Transports[0] = stream

@@ -25,7 +25,7 @@
 // host that has the most makes room. 32 finished connections wait for Accept, further ones are refused. A connection
 // accepts 80 streams at a time. It buffers at most 128 KiB per stream for a reader that does not read, and 8 MiB more for
 // all streams together, which those get whose readers keep up: up to 4 MiB each. A peer that breaks the framing is closed
-// with [bus.CloseViolation].
+// with [bus.CloseViolation]. One that has TLS answer it (key updates) and reads none of the answers is given up once 136 KiB wait.
 //
 // # Silence
 //

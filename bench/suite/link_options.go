@@ -173,14 +173,14 @@ func (o *options) crossing(c cell) (list []contestant) {
 
 // peerAcross is a peer with each congestion control it can have.
 func (o *options) peerAcross(kind contender.Kind) (list []contestant) {
-	names := o.Links.Congestion
+	transport, names := "tcp", o.Links.Congestion
 	switch {
 	case kind.IsQUIC():
-		names = []string{""}
+		transport, names = "quic", []string{""}
 	case has(o.Links.system, kind):
 		names = []string{host.CongestionInUse("")}
 	}
-	if transport := map[bool]string{true: "quic", false: "tcp"}[kind.IsQUIC()]; !has(o.Transport, transport) {
+	if !has(o.Transport, transport) {
 		return nil
 	}
 	for _, name := range names {

@@ -66,7 +66,11 @@ func New(c contender.Config) (contender.End, error) {
 	if c.Pattern == "" {
 		return e, nil
 	}
-	return e, e.order('h', "")
+	if err := e.order('h', ""); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
 }
 
 // hear takes what the process says until it ends.

@@ -303,20 +303,27 @@ func TestFinWaitsForWhatIsMissing(t *testing.T) {
 	})
 }
 
+// strangers are O, whose first 50 events D has, by A, from which D has just been cut off; and C, which is linked to A and never had any. A
+// keeps what that configuration says.
+func strangers(w *world, keeps Config) (o, c, d *simNode) {
+	o, a := w.addNode(simConfig()), w.addNode(keeps)
+	c, d = w.addNode(simConfig()), w.addNode(simConfig(), "a.>")
+	w.link(a, o)
+	da := w.link(d, a)
+	w.link(c, a)
+	w.rest(5 * time.Second)
+	o.emitMany(50, "a.x")
+	w.rest(5 * time.Second)
+	da.down = true
+	da.conn.cut()
+	w.runFor(500 * time.Millisecond)
+	return o, c, d
+}
+
 // Heal through strangers: D joins C, which never had what D lacks; only A, which is two links away, kept it.
 func TestMissingEventsAreFoundTwoLinksAway(t *testing.T) {
 	scene(t, func(w *world) {
-		o, a := w.addNode(simConfig()), w.addNode(simConfig())
-		c, d := w.addNode(simConfig()), w.addNode(simConfig(), "a.>")
-		w.link(a, o)
-		da := w.link(d, a)
-		w.link(c, a)
-		w.rest(5 * time.Second)
-		o.emitMany(50, "a.x")
-		w.rest(5 * time.Second)
-		da.down = true
-		da.conn.cut()
-		w.runFor(500 * time.Millisecond)
+		o, c, d := strangers(w, simConfig())
 		for range 50 {
 			o.emit(0, 8<<10, "a.x")
 		}
@@ -335,17 +342,7 @@ func TestTheNearestOfWhatIsLeftEndsTheGap(t *testing.T) {
 	scene(t, func(w *world) {
 		few := simConfig()
 		few.BufferMax = 20
-		o, a := w.addNode(simConfig()), w.addNode(few)
-		c, d := w.addNode(simConfig()), w.addNode(simConfig(), "a.>")
-		w.link(a, o)
-		da := w.link(d, a)
-		w.link(c, a)
-		w.rest(5 * time.Second)
-		o.emitMany(50, "a.x")
-		w.rest(5 * time.Second)
-		da.down = true
-		da.conn.cut()
-		w.runFor(500 * time.Millisecond)
+		o, c, d := strangers(w, few)
 		o.emitMany(50, "a.x") // A keeps the last 20 for D, and C none
 		w.runFor(time.Second)
 		w.link(d, c)
