@@ -86,7 +86,7 @@ func (f *frameSink) takeFrames() error {
 			return nil
 		}
 		rest = here[size:]
-		if err := f.handle(kind, f.own(here[:size]), nil); err != nil {
+		if err := f.handleHere(kind, here[:size]); err != nil {
 			return err
 		}
 	}
@@ -94,12 +94,13 @@ func (f *frameSink) takeFrames() error {
 	return nil
 }
 
-// own is a body as handle gets it.
-func (f *frameSink) own(body []byte) []byte {
+// handleHere handles a frame that is in ahead.
+func (f *frameSink) handleHere(kind byte, body []byte) error {
 	if !f.keeps {
-		return body
+		return f.handle(kind, body, nil)
 	}
-	return append([]byte(nil), body...)
+	memory := codec.NewMemory(len(body)) // ahead is far smaller than the largest
+	return f.handle(kind, append(memory.Bytes()[:0], body...), memory)
 }
 
 // beginBody has a body arrive by itself, of which a part is here already.

@@ -25,3 +25,16 @@ func TestLongFramesAreReadInPlace(t *testing.T) {
 		t.Errorf("%v allocations for a frame", n)
 	}
 }
+
+// So does a short one, which is copied there.
+func TestShortFramesGetMemoryThatGoesRound(t *testing.T) {
+	f := newFrameSink(1<<21, dataAhead, true, func(_ byte, _ []byte, m *codec.Memory) error {
+		m.Free()
+		return nil
+	})
+	short := append(frame(1, make([]byte, 100)), frame(1, make([]byte, 1000))...)
+	feed(f, short, len(short))
+	if n := testing.AllocsPerRun(100, func() { feed(f, short, len(short)) }); n > 0 {
+		t.Errorf("%v allocations for two frames", n)
+	}
+}

@@ -82,8 +82,12 @@ func (b *Batch) body() []byte { return b.bytes[b.bodyAt:] }
 // Errors wrap [ErrMalformed]. Equal headers are equal bytes: no second way to write
 // one is accepted.
 func ParseBatch(p []byte, maxRaw int) (*Batch, error) {
-	b := &Batch{bytes: p[:len(p):len(p)]}
-	b.holders.Store(1)
+	return ParseBatchIn(p, nil, maxRaw)
+}
+
+// ParseBatchIn is ParseBatch of bytes that are in m, which nobody else uses. M is used again when the batch has no holder any more.
+func ParseBatchIn(p []byte, m *Memory, maxRaw int) (*Batch, error) {
+	b := newBatch(p, m)
 	if err := b.parseHeader(maxRaw); err != nil {
 		return nil, err
 	}

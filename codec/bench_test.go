@@ -79,7 +79,7 @@ func BenchmarkSealOne(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		builder.Append("quake.usgs", codec.EncodingRaw, 1, nil, payload)
-		builder.Seal(c)
+		builder.Seal(c).Free()
 	}
 }
 

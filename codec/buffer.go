@@ -35,7 +35,7 @@ var buffers = sync.Pool{New: func() any { return new(buffer) }}
 func newBuffer() *buffer {
 	b := buffers.Get().(*buffer)
 	if b.memory == nil {
-		b.memory = newMemory(0)
+		b.memory = NewMemory(builderSize)
 	}
 	b.bytes = b.memory.Bytes()[:headroom]
 	return b
@@ -43,9 +43,8 @@ func newBuffer() *buffer {
 
 // grow makes room for n bytes more than there are.
 func (b *buffer) grow(n int) {
-	var m *Memory
-	if need := len(b.bytes) + n; need <= MaxMemory {
-		m = newMemory(need)
+	m := NewMemory(len(b.bytes) + n)
+	if m != nil {
 		b.bytes = append(m.Bytes()[:0], b.bytes...)
 	} else {
 		b.bytes = slices.Grow(b.bytes, n)
@@ -59,7 +58,7 @@ func (b *buffer) grow(n int) {
 // recycle empties the buffer for the next builder. Its memory goes with it unless handed over to a batch, which
 // sets it to nil before.
 func (b *buffer) recycle() {
-	if b.memory != nil && b.memory.class > 0 { // one that is idle holds little
+	if b.memory != nil && b.memory.class > builderClass { // one that is idle holds little
 		b.memory.Free()
 		b.memory = nil
 	}

@@ -84,7 +84,7 @@ func (c *Compressor) try(with Compression, body []byte) (Compression, []byte) {
 		packed = c.encoder().EncodeAll(body, c.scratch[:0])
 	}
 	c.scratch = packed[:0]
-	if cap(c.scratch) > 4*memorySize {
+	if cap(c.scratch) > 4*builderSize {
 		c.scratch = nil
 	}
 	if len(packed) > len(body)-len(body)/16 {

@@ -6,50 +6,62 @@ import (
 )
 
 // Memory is room for one batch, used again and again. The caches of the processor still know it then, and the collector has
-// nothing to do: for batches that come and go by the thousand a second this is a good part of what they cost.
+// nothing to do, which for batches that come and go by the thousand a second is a good part of what they cost. Where they are few, it
+// keeps them off memory that the process has never touched, which costs an event tens of microseconds a page.
 type Memory struct {
 	bytes []byte
 	class int
+	batch Batch // whose bytes are in it
 }
 
 const (
-	// memorySize is the smallest: a body of 64 KiB, a last event that goes past it, and a header. Each class has twice as
-	// much as the one before. All are size classes of Go's allocator, or whole pages.
-	memorySize    = 72 << 10
-	memoryClasses = 9
+	// memorySize is the smallest. Each class has twice as much as the one before. From 2304 bytes on all are size classes
+	// of Go's allocator, or whole pages; the smaller ones fit a payload of a power of two and a header.
+	memorySize    = 144
+	memoryClasses = 18
 	// MaxMemory is the largest.
 	MaxMemory = memorySize << (memoryClasses - 1)
+
+	// builderSize is for a body of 64 KiB, a last event that goes past it, and a header. It is a class, too.
+	builderSize  = memorySize << builderClass
+	builderClass = 9
 )
 
 // memories are those that nobody uses, by class. The collector takes what is there for long.
 var memories [memoryClasses]sync.Pool
 
-// NewMemory returns one that nobody uses, for a batch of n bytes. What is in it is left from before. It is nil where a batch of n
-// bytes fills less than half of it, for who holds on to the batch holds on to all of that, or is more than [MaxMemory].
+// NewMemory returns one that nobody uses, for a batch of n bytes, and at most twice as large where that is more than a few dozen: who
+// holds on to the batch holds on to all of it. What is in it is left from before. It is nil for more than [MaxMemory].
 func NewMemory(n int) *Memory {
-	if n < memorySize/2 || n > MaxMemory {
+	if n > MaxMemory {
 		return nil
 	}
-	return newMemory(n)
-}
-
-// newMemory returns the smallest that n bytes fit. N is at most MaxMemory.
-func newMemory(n int) *Memory {
 	class := bits.Len(uint(max(n-1, 0)) / memorySize)
 	if m, ok := memories[class].Get().(*Memory); ok {
 		return m
 	}
-	return &Memory{make([]byte, memorySize<<class), class}
+	return &Memory{bytes: make([]byte, memorySize<<class), class: class}
 }
 
 // Bytes is all of it.
 func (m *Memory) Bytes() []byte { return m.bytes }
 
 // Free says that nobody looks at it any more. It must not be used after that.
-func (m *Memory) Free() { memories[m.class].Put(m) }
+func (m *Memory) Free() { memories[m.class].Put(m.renewed()) }
 
-// Adopt says that the batch's bytes are in m, which nobody else uses; nil leaves them to the collector.
-func (b *Batch) Adopt(m *Memory) { b.memory = m }
+// newBatch returns a batch without a header, of bytes that are in m; nil leaves them to the collector.
+func newBatch(p []byte, m *Memory) *Batch {
+	var b *Batch
+	if m == nil {
+		b = new(Batch)
+	} else {
+		b = &m.batch
+		b.opened.Store(nil)
+	}
+	b.bytes, b.memory = p[:len(p):len(p)], m
+	b.holders.Store(1)
+	return b
+}
 
 // Retain adds a holder of the batch. A new one has one.
 func (b *Batch) Retain() { b.holders.Add(1) }

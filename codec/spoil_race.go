@@ -16,3 +16,6 @@ func spoil(p []byte) {
 		p = p[copy(p, junk):]
 	}
 }
+
+// renewed is the memory with another batch in it, so that the one that was in it stays without content.
+func (m *Memory) renewed() *Memory { return &Memory{bytes: m.bytes, class: m.class} }

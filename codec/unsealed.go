@@ -42,9 +42,7 @@ func (u *Unsealed) Seal(c *Compressor) *Batch {
 	var body []byte
 	h.compression, body = c.compress(buf.body())
 
-	b := &Batch{}
-	b.holders.Store(1)
-	b.bytes, b.memory = buf.withHeader(&h, body)
+	b := newBatch(buf.withHeader(&h, body))
 	if err := b.parseHeader(math.MaxInt); err != nil {
 		panic("codec: sealed what cannot be parsed: " + err.Error())
 	}

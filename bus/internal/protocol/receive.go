@@ -234,11 +234,10 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader,
 	if r.err != nil {
 		return violation("batch: %v", r.err)
 	}
-	b, err := codec.ParseBatch(r.b, m.cfg.MaxBatch)
+	b, err := codec.ParseBatchIn(r.b, memory, m.cfg.MaxBatch)
 	if err != nil {
 		return violation("batch: %v", err)
 	}
-	b.Adopt(memory)
 	l := run.log
 	switch {
 	case b.Log != l.id:

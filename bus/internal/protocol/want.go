@@ -265,14 +265,13 @@ func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte
 		return nil // another was faster, or nobody waits for it any more
 	}
 	if len(r.b) > 0 {
-		b, err := codec.ParseBatch(r.b, m.cfg.MaxBatch)
+		b, err := codec.ParseBatchIn(r.b, memory, m.cfg.MaxBatch)
 		if err != nil {
 			return violation("give: %v", err)
 		}
 		if b.Log != w.log || lane != w.log.Lane || b.Last() != g.upto {
 			return violation("give: %d–%d of %v, asked for %v", b.First, b.Last(), b.Log, w.log)
 		}
-		b.Adopt(memory)
 		g.batch = b
 	}
 	if w.given >= giveMost {
