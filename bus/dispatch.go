@@ -2,6 +2,7 @@ package bus
 
 import (
 	"slices"
+	"time"
 
 	"github.com/verbose-bus/verbose/bus/internal/protocol"
 	"github.com/verbose-bus/verbose/codec"
@@ -9,7 +10,7 @@ import (
 
 // dispatch queues a batch at every subscription that wants some of it, and
 // returns at how many. The engine's lock is held.
-func (e *engine) dispatch(ev protocol.Event, t *todo) (consumers int) {
+func (e *engine) dispatch(ev protocol.Event, now time.Duration, t *todo) (consumers int) {
 	e.matched = e.matched[:0]
 	for i := range ev.Batch.Topics {
 		e.matched = e.subs.Append(e.matched, ev.Batch.Topics[i].Name)
@@ -19,10 +20,13 @@ func (e *engine) dispatch(ev protocol.Event, t *todo) (consumers int) {
 		e.matched = slices.Compact(e.matched)
 	}
 	for _, s := range e.matched {
-		if s.offer(ev.Log, ev.Batch) {
+		held, lent := s.offer(ev.Log, ev.Batch, now, t.lease)
+		if held {
 			consumers++
 		}
-		t.wakes = append(t.wakes, s.wake)
+		if !lent {
+			t.wakes = append(t.wakes, s.wake)
+		}
 	}
 	clear(e.matched)
 	return consumers

@@ -37,6 +37,9 @@ type engine struct {
 	timer    *time.Timer
 	wakeAt   time.Duration
 	closed   bool
+
+	leases    []*lease      // that are lent or were of late
+	leasesDue time.Duration // when to look at them
 }
 
 func newEngine(n *Node, epoch uint64) *engine {
@@ -65,14 +68,20 @@ type todo struct {
 	closes  []*path
 	rooms   uint64 // lanes with room again
 	notes   []LifecycleEvent
-	flush   bool // interest is new: what lanes hold back may be wanted
+	flush   bool     // interest is new: what lanes hold back may be wanted
+	lease   *lease   // of the goroutine that collects, if it is one that reads
+	readOns []func() // of leases that are over
 }
 
 var todos = sync.Pool{New: func() any { return new(todo) }}
 
 // do hands the machine one input and acts on what comes of it.
-func (e *engine) do(input func(m *protocol.Machine, now time.Duration)) {
+func (e *engine) do(input func(m *protocol.Machine, now time.Duration)) { e.doOn(nil, input) }
+
+// doOn is do by a goroutine that can be lent to a subscription.
+func (e *engine) doOn(l *lease, input func(m *protocol.Machine, now time.Duration)) {
 	t := todos.Get().(*todo)
+	t.lease = l
 	e.mu.Lock()
 	now := e.now()
 	input(e.m, now)
@@ -101,7 +110,12 @@ func (e *engine) collect(now time.Duration, t *todo) {
 		}
 		e.handle(ev, now, t)
 	}
-	if at, ok := e.m.NextWake(); ok && !e.closed && (e.wakeAt < 0 || at < e.wakeAt) {
+	e.takeBack(now, t)
+	at, ok := e.m.NextWake()
+	if len(e.leases) > 0 && (!ok || e.leasesDue < at) {
+		at, ok = e.leasesDue, true
+	}
+	if ok && !e.closed && (e.wakeAt < 0 || at < e.wakeAt) {
 		e.wakeAt = at
 		e.timer.Reset(max(0, at-now))
 	}
@@ -118,7 +132,7 @@ func (e *engine) handle(ev protocol.Event, now time.Duration, t *todo) {
 			p.wakeSender(ev.Lane, t)
 		}
 	case protocol.EventDeliver:
-		e.m.Dispatched(now, ev.Log, ev.Last, e.dispatch(ev, t))
+		e.m.Dispatched(now, ev.Log, ev.Last, e.dispatch(ev, now, t))
 	case protocol.EventGap:
 		gap := gapOf(ev, e.node.cfg.ID)
 		n := e.dispatchGap(ev, gap, t)
@@ -206,6 +220,9 @@ func (e *engine) act(t *todo) {
 	for _, w := range t.wakes {
 		w.notify()
 	}
+	for _, readOn := range t.readOns {
+		readOn()
+	}
 	for _, s := range t.starts {
 		s.start()
 	}
@@ -238,7 +255,9 @@ func (e *engine) act(t *todo) {
 	clear(t.senders)
 	clear(t.closes)
 	clear(t.notes)
-	*t = todo{wakes: t.wakes[:0], starts: t.starts[:0], senders: t.senders[:0], closes: t.closes[:0], notes: t.notes[:0]}
+	clear(t.readOns)
+	*t = todo{wakes: t.wakes[:0], starts: t.starts[:0], senders: t.senders[:0], closes: t.closes[:0], notes: t.notes[:0],
+		readOns: t.readOns[:0]}
 	todos.Put(t)
 }
 

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -22,8 +23,9 @@ const mostReused = 64 << 10
 // [Sink].
 type frameSink struct {
 	handle frameHandler
-	limit  int  // of a frame
-	keeps  bool // handle keeps the body; otherwise it is only lent
+	limit  int    // of a frame
+	keeps  bool   // handle keeps the body; otherwise it is only lent
+	lease  *lease // of the goroutine that calls Came, or nil
 
 	ahead   []byte        // what arrives here begins with a frame
 	have    int           // bytes in ahead
@@ -50,7 +52,12 @@ func (f *frameSink) Place() []byte {
 }
 
 // Came handles what n more bytes complete.
-func (f *frameSink) Came(n int) error {
+func (f *frameSink) Came(n int) (Work, error) {
+	err := f.came(n)
+	return f.lease.pending(), err
+}
+
+func (f *frameSink) came(n int) error {
 	if f.missing == 0 {
 		f.have += n
 		return f.takeFrames()
@@ -135,10 +142,10 @@ func (f *frameSink) finishBody() error {
 func (f *frameSink) partial() bool { return f.have > 0 || f.missing > 0 }
 
 // readFrames hands the frames of a stream to the sink until the stream ends or something fails. A connection that was lost
-// ends no stream in order, and no stream ends inside a frame.
-func readFrames(s Stream, f *frameSink) error {
-	err := push(s, f)
-	if f.partial() && (err == nil || err == io.ErrUnexpectedEOF) {
+// ends no stream in order, and no stream ends inside a frame. It is errReadOn once readOn was called: another goroutine does the same.
+func readFrames(s Stream, f *frameSink, readOn func()) error {
+	err := push(s, f, readOn)
+	if err != errReadOn && f.partial() && (err == nil || err == io.ErrUnexpectedEOF) {
 		return errCutShort()
 	}
 	return err
@@ -148,16 +155,22 @@ func errCutShort() error {
 	return &PeerError{Code: CloseViolation, Reason: "a stream ended inside a frame", Err: io.ErrUnexpectedEOF}
 }
 
-// push is what [Pusher] does, for every stream.
-func push(s Stream, sink Sink) error {
+var errReadOn = errors.New("bus: another goroutine reads on")
+
+// push is what [Pusher] does, for every stream. Where there is none, it reads by itself, and is errReadOn once readOn was called.
+func push(s Stream, sink Sink, readOn func()) error {
 	if p, ok := s.(Pusher); ok {
 		return p.Push(sink)
 	}
 	for {
 		n, err := s.Read(sink.Place())
 		if n > 0 {
-			if err := sink.Came(n); err != nil {
-				return err
+			work, wrong := sink.Came(n)
+			if work != nil && !work(readOn) {
+				return errReadOn
+			}
+			if wrong != nil {
+				return wrong
 			}
 		}
 		if err == io.EOF {

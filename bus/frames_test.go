@@ -38,7 +38,7 @@ func feed(f *frameSink, data []byte, piece int) error {
 	for len(data) > 0 {
 		p := f.Place()
 		n := copy(p[:min(piece, len(p))], data)
-		if err := f.Came(n); err != nil {
+		if _, err := f.Came(n); err != nil {
 			return err
 		}
 		data = data[n:]
@@ -84,7 +84,7 @@ func TestFramesCutShort(t *testing.T) {
 	whole := frame(7, bytes.Repeat([]byte("y"), 300))
 	for n := range len(whole) + 1 {
 		f, _ := collect(1<<20, 100, true)
-		err := readFrames(readStream{Reader: bytes.NewReader(whole[:n])}, f)
+		err := readFrames(readStream{Reader: bytes.NewReader(whole[:n])}, f, nil)
 		if cut := n > 0 && n < len(whole); cut != errors.Is(err, io.ErrUnexpectedEOF) || !cut && err != nil {
 			t.Fatalf("cut after %d bytes: %v", n, err)
 		}
@@ -108,7 +108,7 @@ func TestFramesRefused(t *testing.T) {
 		calls := 0
 		f := newFrameSink(1<<20, 100, true, func(byte, []byte, *codec.Memory) error { calls++; return refused })
 		data := append(frame(1, make([]byte, size)), frame(2, nil)...)
-		if err := readFrames(readStream{Reader: bytes.NewReader(data)}, f); err != refused || calls != 1 {
+		if err := readFrames(readStream{Reader: bytes.NewReader(data)}, f, nil); err != refused || calls != 1 {
 			t.Errorf("a body of %d bytes: %v after %d calls", size, err, calls)
 		}
 	}

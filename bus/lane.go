@@ -238,7 +238,7 @@ func (l *lane) wait(ctx context.Context, room chan struct{}) error {
 	switch {
 	case l.node.cfg.Overflow == Reject:
 		return ErrBufferFull
-	case ctx.Value(handlerKey{}) == l.node:
+	case handlerOf(ctx, l.node) != nil:
 		return ErrWouldBlock
 	}
 	l.node.engine.do(func(m *protocol.Machine, now time.Duration) { m.Wait(now, l.index) })

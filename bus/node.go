@@ -161,7 +161,10 @@ func (e *engine) close() {
 	for s := range e.all {
 		subs = append(subs, s)
 	}
+	t := todos.Get().(*todo)
+	e.takeBack(e.leasesDue+leaseMost, t) // there is no timer any more
 	e.mu.Unlock()
+	e.act(t)
 	for _, s := range subs {
 		s.Close()
 	}

@@ -191,13 +191,13 @@ func (p *path) url() string {
 
 // readControl reads the control stream, which lasts as long as the path.
 func (p *path) readControl(control Stream) error {
-	err := readFrames(control, newFrameSink(controlLimit, controlAhead, false, func(kind byte, body []byte, _ *codec.Memory) (err error) {
+	sink := newFrameSink(controlLimit, controlAhead, false, func(kind byte, body []byte, _ *codec.Memory) (err error) {
 		p.node.engine.do(func(m *protocol.Machine, now time.Duration) {
 			err = m.HandleControl(now, p.id, kind, body)
 		})
 		return closeError(err, p.conn.Peer())
-	}))
-	return cmp.Or(err, io.EOF)
+	})
+	return cmp.Or(readFrames(control, sink, nil), io.EOF) // it leaves no work
 }
 
 // closeError makes the machine's verdict on a frame a PeerError.
@@ -307,45 +307,8 @@ func (p *path) acceptStreams() {
 			return
 		}
 		p.wg.Add(1)
-		go p.readData(s) // path.run waits for it
+		newReader(p, s).start()
 	}
-}
-
-// readData reads one data stream of the peer.
-func (p *path) readData(s Stream) {
-	defer p.wg.Done()
-	if err := p.readBatches(s); err != nil {
-		p.cancel(p.explain(err))
-		return
-	}
-	e := p.node.engine
-	t := todos.Get().(*todo)
-	e.mu.Lock()
-	p.ended++
-	p.leaveIfDone(t)
-	e.mu.Unlock()
-	e.act(t)
-}
-
-// readBatches reads the frames of a data stream: which lane it is of, and the lane's batches, which the machine keeps.
-func (p *path) readBatches(s Stream) error {
-	s.CloseWrite() // ours go on streams of our own
-	lane, opened := uint8(0), false
-	err := readFrames(s, newFrameSink(p.node.maxDataFrame, dataAhead, true, func(kind byte, body []byte, memory *codec.Memory) (err error) {
-		if !opened {
-			lane, err = protocol.ParseOpen(kind, body)
-			opened = true
-			return closeError(err, p.conn.Peer())
-		}
-		p.node.engine.do(func(m *protocol.Machine, now time.Duration) {
-			err = m.HandleData(now, p.id, lane, kind, body, memory)
-		})
-		return closeError(err, p.conn.Peer())
-	}))
-	if err == nil && !opened {
-		return errCutShort()
-	}
-	return err
 }
 
 // pong answers a ping of ours. The engine's lock is held.

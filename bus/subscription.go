@@ -13,13 +13,21 @@ import (
 	"github.com/verbose-bus/verbose/codec"
 )
 
-// Handler is called for each event of a subscription, one after the other, on a
-// goroutine of the subscription's own. Ctx ends when the node is closed; Emit
-// knows by it that it is called inside a handler. An event is done when its handler has
-// returned. A panic is not recovered.
+// Handler is called for each event of a subscription, one after the other. It may take as long as it likes and hold up nobody else;
+// which goroutine calls it may change from one event to the next. Ctx ends when the node is closed, and whatever waits is to be given
+// it: Emit knows by it that it is called inside a handler, others that the goroutine is needed elsewhere meanwhile. An event is done
+// when its handler has returned. A panic is not recovered.
 type Handler func(ctx context.Context, e Event)
 
 type handlerKey struct{}
+
+// handlerOf is the subscription of a node whose handler ctx was given to, or nil.
+func handlerOf(ctx context.Context, n *Node) *Subscription {
+	if s, ok := ctx.Value(handlerKey{}).(*Subscription); ok && s.node == n {
+		return s
+	}
+	return nil
+}
 
 // Subscription delivers the events that match its pattern, in order per origin and lane.
 type Subscription struct {
@@ -42,8 +50,14 @@ type Subscription struct {
 	mu      sync.Mutex
 	queue   queue
 	closed  bool
-	reading bool // an iteration over Events is under way
-	matches []bool
+	reading bool          // an iteration over Events is under way
+	lent    *lease        // whose goroutine is at the current item, or about to take it
+	began   time.Duration // when the handler got the current item
+	cost    time.Duration // of an item to the handler, as it was of late
+	quick   int           // items in a row that did not take it long
+	proof   int           // how many have to be
+
+	matches []bool // of who delivers
 }
 
 type onOptions struct {
@@ -118,7 +132,8 @@ func (n *Node) subscribe(pattern string, h Handler, options []OnOption) (*Subscr
 		return nil, err
 	}
 	s := &Subscription{node: n, pattern: string([]byte(pattern)), handler: h, wake: newSignal(), ended: make(chan struct{}),
-		ctx: context.WithValue(n.ctx, handlerKey{}, n)}
+		proof: leaseProof}
+	s.ctx = context.WithValue(n.ctx, handlerKey{}, s)
 	for _, option := range options {
 		if err := option(&s.options); err != nil {
 			return nil, err
@@ -223,17 +238,28 @@ func (s *Subscription) run() {
 	defer s.node.running.Done()
 	for {
 		it, ok := s.next()
-		if !ok {
-			select {
-			case <-s.wake:
-				continue
-			case <-s.ended:
-				return
-			}
+		if ok {
+			s.serve(it, ok)
+			continue
 		}
-		s.deliver(context.Background(), it, s.handle, s.handleGap)
-		s.finish(it)
+		select {
+		case <-s.wake:
+		case <-s.ended:
+			for s.isLent() {
+				<-s.wake
+			}
+			return
+		}
 	}
+}
+
+// serve has the handler handle an item, if there is one.
+func (s *Subscription) serve(it *item, ok bool) {
+	if !ok {
+		return
+	}
+	s.deliver(context.Background(), it, s.handle, s.handleGap)
+	s.finish(it)
 }
 
 func (s *Subscription) handle(e Event) bool {
@@ -318,15 +344,24 @@ func (s *Subscription) endReading() {
 	s.mu.Unlock()
 }
 
-// next takes the oldest item off the queue.
+// next takes the oldest item off the queue, unless that is lent to.
 func (s *Subscription) next() (*item, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lent != nil {
+		return nil, false
+	}
+	return s.take()
+}
+
+// take is next for whoever may. mu is held.
+func (s *Subscription) take() (*item, bool) {
 	if s.closed {
 		return nil, false
 	}
 	it := s.queue.take()
 	s.interrupt.Store(false)
+	s.began = s.node.engine.now()
 	return it, it != nil
 }
 
@@ -393,6 +428,7 @@ func (s *Subscription) match(b *codec.Batch) {
 // finish says that the current item is done.
 func (s *Subscription) finish(it *item) {
 	s.mu.Lock()
+	s.judge(s.node.engine.now() - s.began)
 	done, held := s.queue.finish(it)
 	s.mu.Unlock()
 	if !held {
@@ -422,9 +458,9 @@ func (s *Subscription) stopAt(it *item) {
 	}
 }
 
-// offer queues a batch and says whether the subscription will release it. The
-// engine's lock is held.
-func (s *Subscription) offer(log codec.LogID, b *codec.Batch) (held bool) {
+// offer queues a batch. It says whether the subscription will release it, and whether a goroutine that reads is lent to it, so that its own
+// is not to be woken. Lease is of the one that the batch came on, or nil. The engine's lock is held.
+func (s *Subscription) offer(log codec.LogID, b *codec.Batch, now time.Duration, lease *lease) (held, lent bool) {
 	n := 0
 	for i := range b.Topics {
 		if len(b.Topics) == 1 || topic.Match(s.pattern, b.Topics[i].Name) {
@@ -434,8 +470,9 @@ func (s *Subscription) offer(log codec.LogID, b *codec.Batch) (held bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return false
+		return false, false
 	}
+	idle := s.lent == nil && s.queue.current == nil && len(s.queue.items) == 0
 	b.Retain() // and without Borrow, for good
 	it := s.queue.newItem(item{log: log, batch: b, last: b.Last(), until: n})
 	held, dropped, released := s.queue.offer(s.node, it, s.options)
@@ -444,7 +481,11 @@ func (s *Subscription) offer(log codec.LogID, b *codec.Batch) (held bool) {
 		s.node.engine.m.Release(s.node.engine.now(), it.log, it.last)
 	}
 	s.reportDropped()
-	return held
+	if held && idle && b.Count == 1 && lease.isFree() && s.isQuick() {
+		s.lent = lease
+		s.node.engine.lend(lease, s, now)
+	}
+	return held, s.lent != nil
 }
 
 // reportDropped tells the origins what the queue gave up. The engine's and the

@@ -118,9 +118,17 @@ type Pusher interface {
 type Sink interface {
 	// Place is where the next bytes go. It is never empty.
 	Place() []byte
-	// Came says that so many bytes were written to the last place. An error ends the reading half.
-	Came(n int) error
+	// Came says that so many bytes were written to the last place. An error ends the reading half. Work, if it is not nil, is
+	// to be done then, error or not.
+	Came(n int) (Work, error)
 }
+
+// Work is what bytes that came have brought about, and may take long: the handler of an event runs in it. Who called Came calls it before
+// it reads on, as soon as it holds no lock, and at the same time at most once; once more than needed does no harm. When it takes
+// too long it calls readOn, from any goroutine, which starts another goroutine that reads on and does not wait, and in the end
+// returns false: its caller must not read any more. Otherwise it returns true, and has not called readOn. It may be called after Push
+// has returned.
+type Work func(readOn func()) (on bool)
 
 // RTTMeasurer is implemented by connections that measure the round-trip time to
 // the peer; [Node.Topology] shows it.

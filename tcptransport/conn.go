@@ -27,7 +27,7 @@ const (
 
 // Conn is one connection: TLS 1.3 over one TCP socket. All methods may be called concurrently.
 //
-// It has two goroutines, one that reads and one that writes, which end with it.
+// It has two goroutines, one that reads and one that writes, which end with it. What a sink leaves to be done may keep one; then another reads.
 type Conn struct {
 	peer     uuid.UUID
 	identity *certs.Identity // may be nil in tests of the frames alone
@@ -39,6 +39,8 @@ type Conn struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	done     chan struct{} // closed when both goroutines have ended
+	ended    func()        // called before
+	writing  sync.WaitGroup
 	reader   reader
 	writer   writer
 	rtt      roundTrip
@@ -84,20 +86,28 @@ func (c *Conn) start(ended func()) {
 	c.watch = time.AfterFunc(c.timeout/2, c.lookForSilence)
 	c.mu.Unlock()
 	c.writer.sendPing()
-	var writing sync.WaitGroup
-	writing.Go(c.writer.run)
-	go func() { // closes done, which Transport.Close waits for
+	c.ended = ended
+	c.writing.Go(c.writer.run)
+	c.readOn()
+}
+
+// readOn begins a goroutine that reads. The one that ends the connection closes done, which Transport.Close waits for.
+func (c *Conn) readOn() {
+	go func() {
+		err := c.reader.run(c.readOn)
+		if err == errReadOn {
+			return
+		}
 		defer close(c.done)
-		defer ended()
-		c.read()
+		defer c.ended()
+		c.finish(c.explain(err))
 		c.socket.wire.Close()
-		writing.Wait()
+		c.writing.Wait()
 	}()
 }
 
-// read runs the reader, and then the end of the connection.
-func (c *Conn) read() {
-	err := c.explain(c.reader.run())
+// finish ends the connection, whose reader has ended.
+func (c *Conn) finish(err error) {
 	closed, ok := errors.AsType[*bus.PeerError](err)
 	if ok && !closed.Remote {
 		c.end(err, appendClose(nil, closed.Code, closed.Reason))

@@ -66,6 +66,7 @@ type inflow struct {
 	head, tail *chunk
 	unread     int
 	sink       bus.Sink // of a Push; nothing is unread then. It is called with mu held
+	work       bus.Work // that the sink has left since it was last asked for, if it is not nil
 	err        error    // why there is nothing more to read; io.EOF after fin, once unread is 0
 	fin        bool
 	over       bool // nothing is stored any more
@@ -98,15 +99,16 @@ func (f *inflow) expect(n int) (wrong string) {
 	return ""
 }
 
-// put stores bytes of a frame that was expected. It returns by how much the peer's allowance is to be raised.
-func (f *inflow) put(p []byte, rtt time.Duration) (grant int) {
+// put stores bytes of a frame that was expected. It returns by how much the peer's allowance is to be raised, and what is to be done
+// once that has been.
+func (f *inflow) put(p []byte, rtt time.Duration) (grant int, work bus.Work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
-		return 0
+		return 0, nil
 	}
 	if f.sink != nil {
-		return f.feed(p, rtt)
+		return f.feed(p, rtt), f.takeWork()
 	}
 	f.unread += len(p)
 	for len(p) > 0 {
@@ -118,7 +120,14 @@ func (f *inflow) put(p []byte, rtt time.Duration) (grant int) {
 		p = p[n:]
 	}
 	f.wake.notify()
-	return 0
+	return 0, nil
+}
+
+// takeWork returns what the sink has left. mu is held.
+func (f *inflow) takeWork() bus.Work {
+	work := f.work
+	f.work = nil
+	return work
 }
 
 // place is where the next bytes, up to n, are to be read to, or nil if they have no place of their own. What was read there is
@@ -133,14 +142,14 @@ func (f *inflow) place(n int) []byte {
 	return p[:min(n, len(p))]
 }
 
-// came takes note of n bytes that were read to their place. It returns a grant, as put does.
-func (f *inflow) came(n int, rtt time.Duration) (grant int) {
+// came takes note of n bytes that were read to their place. It returns what put does.
+func (f *inflow) came(n int, rtt time.Duration) (grant int, work bus.Work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over {
-		return 0
+		return 0, nil
 	}
-	return f.pushed(n, rtt)
+	return f.pushed(n, rtt), f.takeWork()
 }
 
 // feed copies bytes to the sink. mu is held.
@@ -155,7 +164,11 @@ func (f *inflow) feed(p []byte, rtt time.Duration) (grant int) {
 
 // pushed tells the sink of n bytes, whose error ends the half. mu is held.
 func (f *inflow) pushed(n int, rtt time.Duration) (grant int) {
-	if err := f.sink.Came(n); err != nil {
+	work, err := f.sink.Came(n)
+	if work != nil {
+		f.work = work
+	}
+	if err != nil {
 		f.err = err
 		f.release()
 		f.wake.notify()
@@ -165,18 +178,18 @@ func (f *inflow) pushed(n int, rtt time.Duration) (grant int) {
 }
 
 // give is put of what c holds, which becomes the stream's.
-func (f *inflow) give(c *chunk, rtt time.Duration) (grant int) {
+func (f *inflow) give(c *chunk, rtt time.Duration) (grant int, work bus.Work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.over || f.sink != nil {
 		grant = f.feed(c.data[c.r:c.w], rtt)
 		chunks.Put(c)
-		return grant
+		return grant, f.takeWork()
 	}
 	f.unread += c.w - c.r
 	f.append(c)
 	f.wake.notify()
-	return 0
+	return 0, nil
 }
 
 // append appends a chunk to what is unread. mu is held.
@@ -231,8 +244,8 @@ func (f *inflow) read(p []byte, rtt time.Duration) (n, grant int, drained bool, 
 	return n, f.used(n, rtt), n > 0 && f.fin && f.unread == 0, nil
 }
 
-// push has the sink get what has arrived, and then what comes. It returns a grant, as read does.
-func (f *inflow) push(sink bus.Sink, rtt time.Duration) (grant int) {
+// push has the sink get what has arrived, and then what comes. It returns what put does.
+func (f *inflow) push(sink bus.Sink, rtt time.Duration) (grant int, work bus.Work) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.sink = sink
@@ -246,7 +259,7 @@ func (f *inflow) push(sink bus.Sink, rtt time.Duration) (grant int) {
 		grant += f.feed(c.data[c.r:c.w], rtt)
 		chunks.Put(c)
 	}
-	return grant
+	return grant, f.takeWork()
 }
 
 // ended waits until the last push gets no more. It reports whether it got everything.

@@ -5,6 +5,8 @@ import (
 	"io"
 	"testing"
 	"time"
+
+	"github.com/verbose-bus/verbose/bus"
 )
 
 // pump sends on a window as long as it is allowed, read at once, and returns the window's size.
@@ -109,8 +111,8 @@ func TestReadingAllocatesNothing(t *testing.T) {
 // heap is a sink that takes everything.
 type heap struct{ place [1000]byte }
 
-func (h *heap) Place() []byte  { return h.place[:] }
-func (h *heap) Came(int) error { return nil }
+func (h *heap) Place() []byte              { return h.place[:] }
+func (h *heap) Came(int) (bus.Work, error) { return nil, nil }
 
 // What is pushed is never unread, so it has a wide window at once, and takes none of what other streams may grow by.
 func TestPushedBytesHaveAWideWindow(t *testing.T) {
@@ -121,7 +123,7 @@ func TestPushedBytesHaveAWideWindow(t *testing.T) {
 	if f.size <= firstWindow || growth.left.Load() == growthBudget {
 		t.Fatalf("the window did not grow: %d", f.size)
 	}
-	if grant := f.push(new(heap), 0); f.allowed+f.consumed != pushWindow || grant == 0 {
+	if grant, _ := f.push(new(heap), 0); f.allowed+f.consumed != pushWindow || grant == 0 {
 		t.Errorf("%d bytes allowed, %d not granted again, %d more than before", f.allowed, f.consumed, grant)
 	}
 	if left := growth.left.Load(); left != growthBudget {

@@ -2,6 +2,7 @@ package tcptransport
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/verbose-bus/verbose/bus"
@@ -16,33 +17,69 @@ type reader struct {
 	stream *Stream // of the data frame that is being read; nil if it is of no interest
 	left   int     // how much of that frame is still to come
 	bulk   bool    // what was last read of a frame's data was long
+
+	works []bus.Work // that sinks have left
+	err   error      // why there is nothing more to read
 }
 
 // bulkSize is from how many bytes on a frame is worth a read of its own. After such a one the next header is read by itself, so
 // that the data behind it is read to its place.
 const bulkSize = 4 << 10
 
-// run reads until the connection breaks, or the peer does, or either is closed. It never waits
-// for the application: what arrives has its place within the windows.
-func (r *reader) run() error {
-	r.into = newChunk()
-	defer func() { chunks.Put(r.into) }()
-	for {
-		place, straight := r.place()
-		n, err := r.conn.socket.secure.Read(place)
-		if n > 0 {
-			r.conn.heard()
-			if straight {
-				r.left -= n
-				r.bulk = n >= bulkSize
-				r.stream.grant(r.stream.in.came(n, r.conn.rtt.least()))
-			} else if err := r.consume(n); err != nil {
-				return err
-			}
+// errReadOn is the end of a goroutine that reads when another has begun to.
+var errReadOn = errors.New("tcptransport: another goroutine reads on")
+
+// run reads until the connection breaks, or the peer does, or either is closed. It never waits for the application: what arrives has its
+// place within the windows, and when what a sink leaves to be done takes long, readOn has another goroutine call run.
+func (r *reader) run(readOn func()) error {
+	if r.into == nil {
+		r.into = newChunk()
+	}
+	for r.work(readOn) {
+		if r.err != nil {
+			chunks.Put(r.into)
+			return r.err
 		}
-		if err != nil {
-			return err
+		r.err = r.read()
+	}
+	return errReadOn
+}
+
+// read reads once.
+func (r *reader) read() error {
+	place, straight := r.place()
+	n, err := r.conn.socket.secure.Read(place)
+	if n == 0 {
+		return err
+	}
+	r.conn.heard()
+	if straight {
+		r.left -= n
+		r.bulk = n >= bulkSize
+		r.gave(r.stream.in.came(n, r.conn.rtt.least()))
+	} else if wrong := r.consume(n); wrong != nil {
+		return wrong
+	}
+	return err
+}
+
+// work does what sinks have left. It reports false if another goroutine has begun to read meanwhile.
+func (r *reader) work(readOn func()) bool {
+	for len(r.works) > 0 {
+		work := r.works[0]
+		r.works = r.works[:copy(r.works, r.works[1:])]
+		if !work(readOn) {
+			return false
 		}
+	}
+	return true
+}
+
+// gave takes note of what giving bytes to r.stream has led to.
+func (r *reader) gave(grant int, work bus.Work) {
+	r.stream.grant(grant)
+	if work != nil {
+		r.works = append(r.works, work)
 	}
 }
 
@@ -112,11 +149,11 @@ func (r *reader) deliver(b []byte, n int) {
 	s, rtt := r.stream, r.conn.rtt.least()
 	r.bulk = n >= bulkSize
 	if n < len(b) || n < chunkSize/2 {
-		s.grant(s.in.put(b[:n], rtt))
+		r.gave(s.in.put(b[:n], rtt))
 		return
 	}
 	r.into.r, r.into.w = r.end-n, r.end
-	s.grant(s.in.give(r.into, rtt))
+	r.gave(s.in.give(r.into, rtt))
 	r.into, r.end = newChunk(), 0
 }
 

@@ -51,7 +51,11 @@ func (s *Stream) Read(p []byte) (int, error) {
 
 // Push hands what arrives to the sink on the goroutine of the connection that reads, which decrypts it to its place.
 func (s *Stream) Push(sink bus.Sink) error {
-	s.grant(s.in.push(sink, s.conn.rtt.least()))
+	grant, work := s.in.push(sink, s.conn.rtt.least())
+	s.grant(grant)
+	if work != nil {
+		go work(func() {}) // whose sink waits for it; what it may wait for is that Push returns
+	}
 	drained, err := s.in.ended()
 	if drained {
 		s.halfDone(received)

@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -48,6 +49,13 @@ var brokenTransports = []breakage{
 		}
 	}},
 	{"UntrustedIsRefused", "a refused stranger is told nothing", func(f *faulty) {
+		f.dial = func(ctx context.Context, dial dialFunc, want uuid.UUID) (bus.Conn, error) {
+			c, err := dial(ctx, want)
+			if refused, ok := errors.AsType[*bus.PeerError](err); ok && refused.Remote {
+				err = errBroken
+			}
+			return c, err
+		}
 		f.conn = func(c *faultyConn) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			context.AfterFunc(c.Conn.Context(), func() { cancel(errBroken) })

@@ -211,14 +211,26 @@ var brokenStreams = []breakage{
 					if err != nil {
 						return err
 					}
-					sink.Came(n)
+					if work, _ := sink.Came(n); work != nil {
+						work(func() {})
+					}
 				}
 			}
 		}
 	}},
 	{"Push", "it does not stop for the sink", func(f *faulty) {
 		f.stream = func(s *faultyStream) {
-			s.push = func(sink bus.Sink) error { return s.Stream.(bus.Pusher).Push(ignored{sink}) }
+			s.push = func(sink bus.Sink) error { return s.Stream.(bus.Pusher).Push(changed{Sink: sink, error: noError}) }
+		}
+	}},
+	{"Push", "work is left undone", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.push = func(sink bus.Sink) error { return s.Stream.(bus.Pusher).Push(changed{Sink: sink, work: noWork}) }
+		}
+	}},
+	{"Push", "nobody reads on during work", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			s.push = func(sink bus.Sink) error { return s.Stream.(bus.Pusher).Push(changed{Sink: sink, work: aloneAtWork}) }
 		}
 	}},
 	{"Push", "an end is as good as another", func(f *faulty) {
@@ -273,10 +285,34 @@ var brokenStreams = []breakage{
 	}},
 }
 
-// ignored is a sink whose errors count for nothing.
-type ignored struct{ bus.Sink }
+// changed is a sink of which a stream makes something else.
+type changed struct {
+	bus.Sink
+	error func(error) error
+	work  func(bus.Work) bus.Work
+}
 
-func (s ignored) Came(n int) error {
-	s.Sink.Came(n)
-	return nil
+func (s changed) Came(n int) (bus.Work, error) {
+	work, err := s.Sink.Came(n)
+	if s.error != nil {
+		err = s.error(err)
+	}
+	if s.work != nil && work != nil {
+		work = s.work(work)
+	}
+	return work, err
+}
+
+func noError(error) error { return nil }
+
+func noWork(bus.Work) bus.Work { return nil }
+
+func aloneAtWork(work bus.Work) bus.Work {
+	return func(readOn func()) bool {
+		if !work(func() {}) {
+			readOn()
+			return false
+		}
+		return true
+	}
 }

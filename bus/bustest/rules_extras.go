@@ -67,9 +67,10 @@ func push(t *trial) {
 	})
 	t.read(accepted, pattern(0, before))
 	t.must(accepted.SetReadDeadline(time.Now()))
-	sink := &sink{TB: t, most: total}
+	sink := &sink{TB: t, most: total, working: newWorker(accepted)}
 	t.must(t.start(func() error { return sink.take(s) }).wait(t, "Push"))
 	t.must(sent.wait(t, "Write"))
+	sink.working.end(t)
 	if !bytes.Equal(sink.got, pattern(before, total-before)) {
 		t.Errorf("Push gave %d bytes that are not those that were written after the first %d of %d", len(sink.got), before, total)
 	}
@@ -103,6 +104,8 @@ type sink struct {
 	testing.TB
 	most int // bytes; it fails with more
 
+	working *worker // nil: it leaves no work
+
 	got   []byte
 	place []byte
 	calls int
@@ -114,7 +117,12 @@ var errSinkFull = errors.New("bustest: the sink is full")
 
 // take collects until the push is over.
 func (s *sink) take(p bus.Pusher) error {
-	defer s.over.Store(true)
+	defer func() {
+		s.over.Store(true)
+		if s.working != nil {
+			close(s.working.over)
+		}
+	}()
 	return p.Push(s)
 }
 
@@ -135,13 +143,91 @@ func (s *sink) Place() []byte {
 	return s.place
 }
 
-func (s *sink) Came(n int) error {
+func (s *sink) Came(n int) (bus.Work, error) {
 	s.called("Came")
 	defer s.busy.Store(false)
 	if s.got = append(s.got, s.place[:n]...); len(s.got) > s.most {
-		return errSinkFull
+		return nil, errSinkFull
 	}
-	return nil
+	return s.working.next(len(s.got)), nil
+}
+
+// worker leaves work in turn: some that is soon done, some that has another goroutine read on and goes on until more has come, and, with the
+// last byte that comes while none is under way, some that goes on until the push is over.
+type worker struct {
+	stream bus.Stream
+	more   chan struct{} // has one when something came
+	over   chan struct{} // closed after the push
+
+	working atomic.Bool
+	left    int          // works, ever
+	done    atomic.Int32 // of them
+	kept    atomic.Int32 // of these, that kept their goroutine
+}
+
+func newWorker(s bus.Stream) *worker {
+	return &worker{stream: s, more: make(chan struct{}, 1), over: make(chan struct{})}
+}
+
+// next is the work after so many bytes.
+func (w *worker) next(got int) bus.Work {
+	if w == nil {
+		return nil
+	}
+	select {
+	case w.more <- struct{}{}:
+	default:
+	}
+	if w.working.Swap(true) {
+		return nil
+	}
+	w.left++
+	long, last := w.left%3 == 0, got > 1_000_000
+	var begun atomic.Bool
+	return func(readOn func()) bool {
+		if begun.Swap(true) {
+			return true
+		}
+		defer w.done.Add(1)
+		w.stream.SetReadDeadline(time.Now()) // nothing that it needs is locked
+		if !long && !last {
+			w.working.Store(false)
+			return true
+		}
+		w.kept.Add(1)
+		select {
+		case <-w.more:
+		default:
+		}
+		readOn()
+		more := w.more
+		if last {
+			more = nil
+		}
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		select {
+		case <-more:
+			w.working.Store(false)
+		case <-w.over:
+		case <-timer.C: // nobody reads
+		}
+		return false
+	}
+}
+
+// end holds that all work is done, after the push.
+func (w *worker) end(t *trial) {
+	t.Helper()
+	for began := time.Now(); int(w.done.Load()) < w.left && time.Since(began) < patience; {
+		t.pause(settle)
+	}
+	if done := int(w.done.Load()); done < w.left {
+		t.Fatalf("%d of the %d works that a sink left were done", done, w.left)
+	}
+	if n := w.kept.Load(); n < 2 {
+		t.Errorf("%d times a goroutine was kept by work, want several", n)
+	}
 }
 
 // pushCutShort ends a push in each way that is not the stream's end.

@@ -2,6 +2,7 @@ package bustest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -110,10 +111,31 @@ func (s *stream) read(p []byte, until *time.Time) (int, error) {
 
 // Push saves nothing here.
 func (s *stream) Push(sink bus.Sink) error {
+	ended := make(chan error)
+	var readOn func()
+	readOn = func() {
+		go func() { // Push waits for the last one
+			if err := s.push(sink, readOn); err != errReadOn {
+				ended <- err
+			}
+		}()
+	}
+	readOn()
+	return <-ended
+}
+
+var errReadOn = errors.New("bustest: another goroutine reads on")
+
+// push is Push up to when another goroutine goes on with it.
+func (s *stream) push(sink bus.Sink, readOn func()) error {
 	for never := (time.Time{}); ; {
 		n, err := s.read(sink.Place(), &never)
 		if n > 0 {
-			err = sink.Came(n)
+			work, wrong := sink.Came(n)
+			if work != nil && !work(readOn) {
+				return errReadOn
+			}
+			err = wrong
 		}
 		if err == io.EOF {
 			return nil
