@@ -107,6 +107,7 @@ func begin(line []byte, ends contender.Maker) (*process, []string, error) {
 			return nil, nil, err
 		}
 	}
+	ageHeap()
 	ctx, cancel := context.WithTimeout(context.Background(), setupTimeout)
 	defer cancel()
 	addrs, err := p.connect(ctx, ends)
