@@ -128,7 +128,7 @@ func (r Receipt) Done(ctx context.Context) error {
 		delete(e.waiters, w)
 		e.mu.Unlock()
 	}()
-	r.node.willWait(ctx)
+	willWait(ctx)
 	var gap *GapError
 	done := e.await(ctx.Done(), func(m *protocol.Machine, _ time.Duration) bool {
 		gap = w.gap
@@ -154,16 +154,9 @@ func (n *Node) WaitInterest(ctx context.Context, name string) error {
 	return n.waitFor(ctx, func(m *protocol.Machine, _ time.Duration) bool { return m.Heard(name) })
 }
 
-// willWait is called by whoever is going to wait for the network under ctx. A handler that does must not keep others from reading.
-func (n *Node) willWait(ctx context.Context) {
-	if s := handlerOf(ctx, n); s != nil {
-		s.willWait()
-	}
-}
-
 // waitFor waits for a state of the machine.
 func (n *Node) waitFor(ctx context.Context, look func(m *protocol.Machine, now time.Duration) bool) error {
-	n.willWait(ctx)
+	willWait(ctx)
 	switch {
 	case n.engine.await(ctx.Done(), look):
 		return nil

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -166,7 +167,11 @@ func push(s Stream, sink Sink, readOn func()) error {
 		n, err := s.Read(sink.Place())
 		if n > 0 {
 			work, wrong := sink.Came(n)
-			if work != nil && !work(readOn) {
+			switch end := cmp.Or(wrong, err); {
+			case work == nil:
+			case end != nil:
+				go work(func() {}) // whose sink waits for it: this goroutine has to report the end
+			case !work(readOn):
 				return errReadOn
 			}
 			if wrong != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"testing/iotest"
 
 	"github.com/verbose-bus/verbose/codec"
 )
@@ -156,4 +157,33 @@ func FuzzFrames(f *testing.F) {
 			t.Fatalf("partial: %t, with %d bytes left", sink.partial(), len(rest))
 		}
 	})
+}
+
+// slow is a sink that ends with an error, and with work that keeps its goroutine.
+type slow struct {
+	place   [10]byte
+	refused error
+	worked  chan struct{}
+}
+
+func (s *slow) Place() []byte { return s.place[:] }
+
+func (s *slow) Came(int) (Work, error) {
+	return func(readOn func()) bool {
+		readOn()
+		close(s.worked)
+		return false
+	}, s.refused
+}
+
+// What ends a stream is reported by who found it, whatever is to be done besides, and nobody reads on.
+func TestFramesRefusedBesideWork(t *testing.T) {
+	for _, refused := range []error{errors.New("refused"), nil} {
+		sink := &slow{refused: refused, worked: make(chan struct{})}
+		err := push(readStream{Reader: iotest.DataErrReader(bytes.NewReader([]byte("x")))}, sink, func() { t.Error("another goroutine reads on") })
+		if err != refused {
+			t.Errorf("the end of the stream is %v, want %v", err, refused)
+		}
+		<-sink.worked
+	}
 }

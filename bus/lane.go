@@ -238,7 +238,7 @@ func (l *lane) wait(ctx context.Context, room chan struct{}) error {
 	switch {
 	case l.node.cfg.Overflow == Reject:
 		return ErrBufferFull
-	case handlerOf(ctx, l.node) != nil:
+	case l.node.isHandlers(ctx):
 		return ErrWouldBlock
 	}
 	l.node.engine.do(func(m *protocol.Machine, now time.Duration) { m.Wait(now, l.index) })

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 )
@@ -13,9 +14,9 @@ const (
 	// wakes a thread.
 	leaseLooks = 4
 
-	// A subscription is lent to while its handler takes less than leaseCost on average, and has taken less than leaseSlow leaseProof
-	// times in a row: twice as many after each time that it did not, up to leaseProofMost, and as few again after
-	// leaseForgives times that it did.
+	// A subscription is lent to while its handler takes less than leaseCost on average for an event that comes alone, and has
+	// taken less than leaseSlow leaseProof times in a row: twice as many after each time that it did not, up to leaseProofMost,
+	// unless it was quick leaseForgives times before that.
 	leaseCost      = 50 * time.Microsecond
 	leaseSlow      = time.Millisecond
 	leaseProof     = 16
@@ -75,8 +76,9 @@ func (l *lease) run(readOn func()) (on bool) {
 	l.state.Store(leaseBegun)
 	returned := false
 	defer func() {
-		if !returned { // the handler has ended its goroutine
-			l.lose()
+		if !returned { // the handler has ended its goroutine, and has its item for good
+			s.node.engine.lose(l)
+			s.abandon()
 		}
 		s.giveBack()
 		if on = l.state.CompareAndSwap(leaseBegun, leaseFree); !on {
@@ -88,10 +90,16 @@ func (l *lease) run(readOn func()) (on bool) {
 	return on
 }
 
-// lose has another goroutine read on, if the handler runs.
-func (l *lease) lose() {
+// lose has another goroutine read on, if the handler of a lease runs.
+func (e *engine) lose(l *lease) {
+	e.mu.Lock()
+	var readOn func()
 	if l.state.CompareAndSwap(leaseBegun, leaseLost) {
-		l.readOn()
+		readOn = l.readOn // which is that of the next lease as soon as it is lent again
+	}
+	e.mu.Unlock()
+	if readOn != nil {
+		readOn()
 	}
 }
 
@@ -173,6 +181,13 @@ func (s *Subscription) giveBack() {
 	}
 }
 
+// abandon has the subscription handle nothing any more.
+func (s *Subscription) abandon() {
+	s.mu.Lock()
+	s.abandoned = true
+	s.mu.Unlock()
+}
+
 // isLent says whether another goroutine than the subscription's own is at the handler, or about to be.
 func (s *Subscription) isLent() bool {
 	s.mu.Lock()
@@ -180,12 +195,17 @@ func (s *Subscription) isLent() bool {
 	return s.lent != nil
 }
 
-// willWait is called by a handler that is going to wait for the network: it may be what keeps others from reading.
-func (s *Subscription) willWait() {
+// willWait is called by whoever is going to wait under ctx. If that is a handler's, of whichever node, what it waits for may
+// have to come over the connection that it keeps from being read.
+func willWait(ctx context.Context) {
+	s, ok := ctx.Value(handlerKey{}).(*Subscription)
+	if !ok {
+		return
+	}
 	s.mu.Lock()
 	l := s.lent
 	s.mu.Unlock()
 	if l != nil {
-		l.lose()
+		s.node.engine.lose(l)
 	}
 }

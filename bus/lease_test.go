@@ -142,7 +142,10 @@ func TestHandlersThatAreNotQuickEnough(t *testing.T) {
 func TestEventsTogetherAreHandledByTheirSubscription(t *testing.T) {
 	overEach(t, func(t *testing.T, w *world, scheme string) {
 		var d journal
-		a, _ := leased(t, w, scheme, narrow, func(context.Context, bus.Event) { d.note("%t", isLent()) })
+		a, _ := leased(t, w, scheme, narrow, func(context.Context, bus.Event) {
+			d.note("%t", isLent())
+			pass(ms / 20)
+		})
 		w.emit(a, "x", 1, 200, 0, strings.Repeat("x", 1000))
 		pass(time.Second)
 		lines, lent := d.read(), 0
@@ -153,6 +156,10 @@ func TestEventsTogetherAreHandledByTheirSubscription(t *testing.T) {
 		}
 		if len(lines) != 200 || lent > 20 { // the first, and whatever else came alone
 			t.Errorf("%d of %d events that came in batches had a goroutine lent", lent, len(lines))
+		}
+		w.emit(a, "x", 201, 201, 30*ms, "") // what batches take says nothing of one event
+		if lines = d.read(); lines[len(lines)-1] != "true" {
+			t.Error("the event after them had no goroutine lent")
 		}
 	})
 }
@@ -249,18 +256,22 @@ func TestHandlersThatWaitForThePeer(t *testing.T) {
 
 // A handler may end the link, the subscription or its own goroutine.
 func TestHandlersThatEndThings(t *testing.T) {
-	for what, end := range map[string]func(s *bus.Subscription, l *bus.Link){
-		"the link":         func(_ *bus.Subscription, l *bus.Link) { l.Close() },
-		"the subscription": func(s *bus.Subscription, _ *bus.Link) { s.Close() },
-		"its goroutine":    func(*bus.Subscription, *bus.Link) { runtime.Goexit() },
+	const ended, again = "ended, lent: true", "again"
+	for what, c := range map[string]struct {
+		end  func(s *bus.Subscription, l *bus.Link)
+		want []string
+	}{
+		"the link":         {func(_ *bus.Subscription, l *bus.Link) { l.Close() }, []string{ended, again}},
+		"the subscription": {func(s *bus.Subscription, _ *bus.Link) { s.Close() }, []string{ended}},
+		"its goroutine":    {func(*bus.Subscription, *bus.Link) { runtime.Goexit() }, []string{ended}},
 	} {
 		t.Run(strings.ReplaceAll(what, " ", "_"), func(t *testing.T) {
-			overEach(t, func(t *testing.T, w *world, scheme string) { handlerEnds(t, w, scheme, end) })
+			overEach(t, func(t *testing.T, w *world, scheme string) { handlerEnds(t, w, scheme, c.end, c.want) })
 		})
 	}
 }
 
-func handlerEnds(t *testing.T, w *world, scheme string, end func(*bus.Subscription, *bus.Link)) {
+func handlerEnds(t *testing.T, w *world, scheme string, end func(*bus.Subscription, *bus.Link), want []string) {
 	var d journal
 	a, b := w.node("a"), w.node("b")
 	w.between(a, b, scheme).Set(far)
@@ -285,10 +296,11 @@ func handlerEnds(t *testing.T, w *world, scheme string, end func(*bus.Subscripti
 	must(t, others.sub.Ready(ctx))
 	w.emit(a, "x", 1, proven+1, 30*ms, "")
 	pass(2 * time.Second)
-	d.want(t, "ended, lent: true")
 	w.connect(b, w.url(a, scheme))
+	w.emit(a, "x", proven+2, proven+2, 30*ms, "")
 	w.emit(a, "y", 1, 3, 30*ms, "")
 	pass(2 * time.Second)
+	d.want(t, want...)
 	others.mu.Lock()
 	defer others.mu.Unlock()
 	if others.last["y"] != 3 {

@@ -171,6 +171,7 @@ func (n *Node) Lifecycle(ctx context.Context) iter.Seq[LifecycleEvent] {
 			if len(notes) > 0 {
 				continue
 			}
+			willWait(ctx)
 			select {
 			case <-r.wake:
 			case <-ctx.Done():

@@ -108,7 +108,7 @@ func (l *Link) URL() string { return l.url }
 // Ready waits until the link is up: the peer and this node have accepted each
 // other, on a connection of this link or on another that is in use instead.
 func (l *Link) Ready(ctx context.Context) (*Peer, error) {
-	l.node.willWait(ctx)
+	willWait(ctx)
 	for {
 		l.mu.Lock()
 		paths, spare, state, err := slices.Clone(l.paths), l.spare, l.state, l.err

@@ -96,7 +96,7 @@ func (p *Peer) Ping(ctx context.Context) (time.Duration, error) {
 		return 0, ErrNotConnected
 	}
 	c := paths[0]
-	p.node.willWait(ctx)
+	willWait(ctx)
 	answer := make(chan struct{})
 	sent, ok := time.Now(), false
 	p.node.engine.do(func(m *protocol.Machine, now time.Duration) {

@@ -21,12 +21,10 @@ type Handler func(ctx context.Context, e Event)
 
 type handlerKey struct{}
 
-// handlerOf is the subscription of a node whose handler ctx was given to, or nil.
-func handlerOf(ctx context.Context, n *Node) *Subscription {
-	if s, ok := ctx.Value(handlerKey{}).(*Subscription); ok && s.node == n {
-		return s
-	}
-	return nil
+// isHandlers says whether ctx was given to a handler of the node.
+func (n *Node) isHandlers(ctx context.Context) bool {
+	s, ok := ctx.Value(handlerKey{}).(*Subscription)
+	return ok && s.node == n
 }
 
 // Subscription delivers the events that match its pattern, in order per origin and lane.
@@ -56,6 +54,8 @@ type Subscription struct {
 	cost    time.Duration // of an item to the handler, as it was of late
 	quick   int           // items in a row that did not take it long
 	proof   int           // how many have to be
+
+	abandoned bool // the handler has ended the goroutine of another that it ran on
 
 	matches []bool // of who delivers
 }
@@ -302,6 +302,7 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			}
 			it, ok := s.next()
 			if !ok {
+				willWait(ctx)
 				select {
 				case <-s.wake:
 				case <-s.ended:
@@ -348,7 +349,7 @@ func (s *Subscription) endReading() {
 func (s *Subscription) next() (*item, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.lent != nil {
+	if s.lent != nil || s.abandoned {
 		return nil, false
 	}
 	return s.take()
@@ -428,7 +429,9 @@ func (s *Subscription) match(b *codec.Batch) {
 // finish says that the current item is done.
 func (s *Subscription) finish(it *item) {
 	s.mu.Lock()
-	s.judge(s.node.engine.now() - s.began)
+	if it.batch != nil && it.batch.Count == 1 {
+		s.judge(s.node.engine.now() - s.began)
+	}
 	done, held := s.queue.finish(it)
 	s.mu.Unlock()
 	if !held {
@@ -481,7 +484,7 @@ func (s *Subscription) offer(log codec.LogID, b *codec.Batch, now time.Duration,
 		s.node.engine.m.Release(s.node.engine.now(), it.log, it.last)
 	}
 	s.reportDropped()
-	if held && idle && b.Count == 1 && lease.isFree() && s.isQuick() {
+	if held && idle && b.Count == 1 && !s.node.engine.closed && lease.isFree() && s.isQuick() {
 		s.lent = lease
 		s.node.engine.lend(lease, s, now)
 	}

@@ -123,11 +123,12 @@ type Sink interface {
 	Came(n int) (Work, error)
 }
 
-// Work is what bytes that came have brought about, and may take long: the handler of an event runs in it. Who called Came calls it before
-// it reads on, as soon as it holds no lock, and at the same time at most once; once more than needed does no harm. When it takes
-// too long it calls readOn, from any goroutine, which starts another goroutine that reads on and does not wait, and in the end
-// returns false: its caller must not read any more. Otherwise it returns true, and has not called readOn. It may be called after Push
-// has returned.
+// Work is what bytes that came have brought about, and may take long: the handler of an event runs in it. Who called Came calls it as
+// soon as it holds no lock, before it reads on; several times do no harm, also at the same time, for one of them does it. When it takes too long it
+// calls readOn, from any goroutine, which starts another goroutine that reads on and does not wait. Work returns whether its
+// caller is to read on itself: false after readOn, true otherwise. It may not return at all, for a handler may end its goroutine
+// (runtime.Goexit): it has called readOn then. Where there is nothing more to read, or another reads, readOn does
+// nothing. Work may be called after Push has returned.
 type Work func(readOn func()) (on bool)
 
 // RTTMeasurer is implemented by connections that measure the round-trip time to

@@ -84,7 +84,7 @@ func (b *Batch) Free() {
 			o.memory.Free()
 		}
 	}
-	b.bytes, b.Topics, b.few, b.memory = nil, nil, [len(b.few)]TopicCount{}, nil // who looks all the same finds nothing
+	b.bytes, b.Topics, b.few, b.memory = nil, nil, [len(b.few)]TopicCount{}, nil // who looks all the same finds nothing, until m is used again
 	if m != nil {
 		m.Free()
 	}

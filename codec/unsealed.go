@@ -55,7 +55,7 @@ func (u *Unsealed) Seal(c *Compressor) *Batch {
 
 // withHeader returns the header and body of a batch in one slice, and the memory that it is in. Where the body is
 // the buffer's own and fills at least half of it, that is the buffer itself, which
-// the batch then owns; otherwise it is a copy of the exact size, or in a memory of its own.
+// the batch then owns; otherwise it is a copy, in a memory of its own if there is one so large.
 func (b *buffer) withHeader(h *batchHeader, body []byte) ([]byte, *Memory) {
 	size := h.size()
 	if h.compression == CompressionOff && size <= headroom && len(body) >= cap(b.bytes)/2 {

@@ -9,7 +9,7 @@ import (
 	"github.com/verbose-bus/verbose/bus/refusal"
 )
 
-// reader parses what the peer sends. Only one goroutine uses it.
+// reader parses what the peer sends. One goroutine at a time uses it.
 type reader struct {
 	conn   *Conn
 	into   *chunk  // what the connection reads into

@@ -54,7 +54,7 @@ func (s *Stream) Push(sink bus.Sink) error {
 	grant, work := s.in.push(sink, s.conn.rtt.least())
 	s.grant(grant)
 	if work != nil {
-		go work(func() {}) // whose sink waits for it; what it may wait for is that Push returns
+		go work(func() {}) // beside the goroutine that reads; a handler may wait for Push to return, and its sink waits for it
 	}
 	drained, err := s.in.ended()
 	if drained {

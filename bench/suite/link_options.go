@@ -33,6 +33,7 @@ type linkFlags struct {
 	Size    []size        `help:"Of an event." default:"1KiB" placeholder:"SIZE"`
 	Payload []string      `help:"random, earthquakes." enum:"random,earthquakes" default:"random" placeholder:"NAME"`
 	Modes   []codec.Mode  `help:"Compression of the bus, for earthquakes: off, adaptive, s2, zstd. Random payloads always go without." name:"compression" default:"off,adaptive" placeholder:"NAME"`
+	Handler []string      `help:"Of the bus: keep, which may hold on to events, or borrow (bus.Borrow)." enum:"keep,borrow" default:"keep" placeholder:"NAME"`
 	Events  string        `help:"A file with events, one a line, to cut payloads from." default:"${root}/cmd/verbose/internal/demo/earthquakes.ndjson.zst" placeholder:"FILE"`
 	Passes  int           `help:"How often everyone has a turn." default:"3" placeholder:"N"`
 	Time    time.Duration `help:"Measured in each pass, of each contender, outages not counted." default:"3s" placeholder:"D"`
@@ -59,7 +60,7 @@ func (p Program) parseLinks(args []string, out io.Writer) (*options, error) {
 		f.Rate, f.Outage = []int{200, 100, 1000}, []time.Duration{time.Second, 5 * time.Second}
 	}
 	o := &options{
-		All: f.All, Pattern: f.Pattern, Transport: f.Bus, Size: f.Size, Payload: f.Payload, Compression: f.Modes, CPU: []string{"free"}, Events: f.Events,
+		All: f.All, Pattern: f.Pattern, Transport: f.Bus, Size: f.Size, Payload: f.Payload, Compression: f.Modes, Handler: f.Handler, CPU: []string{"free"}, Events: f.Events,
 		Passes: f.Passes, Time: f.Time, Warmup: f.Warmup, Out: f.Out, Profile: f.Profile, Peers: peers, Links: &f.linkOptions,
 	}
 	for _, peer := range p.Peers {
@@ -152,8 +153,10 @@ func (o *options) crossing(c cell) (list []contestant) {
 	add := func(base contestant, bus contender.Kind) {
 		list = append(list, base)
 		for _, mode := range o.modes(c) {
-			for _, lanes := range o.Links.Lanes {
-				list = append(list, contestant{Kind: bus, Compression: mode, Congestion: base.Congestion, Lanes: lanes})
+			for _, handler := range o.handlers(c.Pattern) {
+				for _, lanes := range o.Links.Lanes {
+					list = append(list, contestant{Kind: bus, Compression: mode, Borrow: handler == borrow, Congestion: base.Congestion, Lanes: lanes})
+				}
 			}
 		}
 	}

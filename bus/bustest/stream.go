@@ -131,11 +131,14 @@ func (s *stream) push(sink bus.Sink, readOn func()) error {
 	for never := (time.Time{}); ; {
 		n, err := s.read(sink.Place(), &never)
 		if n > 0 {
-			work, wrong := sink.Came(n)
-			if work != nil && !work(readOn) {
+			var work bus.Work
+			switch work, err = sink.Came(n); {
+			case work == nil:
+			case err != nil:
+				go work(func() {}) // whose sink waits for it
+			case !work(readOn):
 				return errReadOn
 			}
-			err = wrong
 		}
 		if err == io.EOF {
 			return nil

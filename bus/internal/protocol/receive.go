@@ -46,12 +46,16 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 	if m.overrun(run.log) {
 		return violation("data frame %#x of log %v, beyond the credit given", kind, run.log.id)
 	}
+	if kind == frameBatch {
+		return m.handleBatch(now, p, run, &r, memory)
+	}
+	if memory != nil {
+		defer memory.Free() // the others are numbers
+	}
 	switch kind {
 	case frameJudged:
 		run.judged = r.seq()
 		return r.end("judged")
-	case frameBatch:
-		return m.handleBatch(now, p, run, &r, memory)
 	case frameSkip:
 		return m.handleSkip(now, p, run, &r)
 	case frameAbsent:
