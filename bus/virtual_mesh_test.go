@@ -98,12 +98,13 @@ func (w *meshWorld) worst(span time.Duration, since time.Time, except string, to
 	return most
 }
 
-// wantCalm fails the test if since some time a node was dialled by many within a second, or many dialled at the same moment.
+// wantCalm fails the test if since some time a node was dialled by many within a second, or many dialled at the same moment. When a
+// node dials is chance: of 30, 11 were seen within 100 ms in one run of hundred, and a crowd is all of them.
 func (w *meshWorld) wantCalm(since time.Time, nodes int) {
 	w.t.Helper()
 	toOne, all := w.worst(time.Second, since, memURL("n0"), true), w.worst(100*ms, since, memURL("n0"), false)
 	w.t.Logf("at most, one node was dialled %d times within a second, and all together %d times within 100 ms", toOne, all)
-	if toOne > nodes/3 || all > nodes/3 {
+	if toOne > nodes/3 || all > nodes/2 {
 		w.t.Errorf("a node was dialled %d times within a second, and all together %d times within 100 ms", toOne, all)
 	}
 }
