@@ -231,27 +231,46 @@ func TestSlowHandlersKeepNobodyFromReading(t *testing.T) {
 
 // A handler that waits for an answer over the connection that it holds up gets it without delay.
 func TestHandlersThatWaitForThePeer(t *testing.T) {
-	overEach(t, func(t *testing.T, w *world, scheme string) {
-		var d journal
-		var b *bus.Node
-		a, b := leased(t, w, scheme, near, func(ctx context.Context, _ bus.Event) {
-			took, err := b.Peers()[0].Ping(ctx)
-			must(t, err)
-			d.note("lent: %t, after a round trip: %t", isLent(), took < 2*ms)
-			receipt, err := b.EmitMessage(ctx, bus.Message{Topic: "answer"})
-			must(t, err)
-			must(t, receipt.Done(ctx))
+	for what, wait := range map[string]func(ctx context.Context, b *bus.Node, replies *bus.Subscription) error{
+		"a ping": func(ctx context.Context, b *bus.Node, _ *bus.Subscription) error {
+			_, err := b.Peers()[0].Ping(ctx)
+			return err
+		},
+		"a reply": func(ctx context.Context, b *bus.Node, replies *bus.Subscription) error {
+			err := b.EmitBytes(ctx, "question", nil)
+			if err == nil {
+				for _, err = range replies.Events(ctx) {
+					break
+				}
+			}
+			return err
+		},
+	} {
+		t.Run(strings.ReplaceAll(what, " ", "_"), func(t *testing.T) {
+			overEach(t, func(t *testing.T, w *world, scheme string) { handlerWaits(t, w, scheme, wait) })
 		})
-		in, err := a.On("answer", func(context.Context, bus.Event) {})
-		must(t, err)
-		ctx, cancel := lasting(time.Minute)
-		defer cancel()
-		must(t, in.Ready(ctx))
-		pass(100 * ms)
-		w.emit(a, "x", 1, 1, 0, "")
-		pass(time.Second)
-		d.want(t, "lent: true, after a round trip: true")
+	}
+}
+
+func handlerWaits(t *testing.T, w *world, scheme string, wait func(context.Context, *bus.Node, *bus.Subscription) error) {
+	var d journal
+	var a, b *bus.Node
+	var replies *bus.Subscription
+	a, b = leased(t, w, scheme, near, func(ctx context.Context, _ bus.Event) {
+		began := time.Now()
+		must(t, wait(ctx, b, replies))
+		d.note("lent: %t, after a round trip: %t", isLent(), time.Since(began) < 2*ms)
 	})
+	replies, err := b.Subscribe("reply")
+	must(t, err)
+	questions, err := a.On("question", func(ctx context.Context, _ bus.Event) { must(t, a.EmitBytes(ctx, "reply", nil)) })
+	must(t, err)
+	ctx, cancel := lasting(time.Minute)
+	defer cancel()
+	must(t, replies.Ready(ctx))
+	must(t, questions.Ready(ctx))
+	w.emit(a, "x", 1, 1, time.Second, "")
+	d.want(t, "lent: true, after a round trip: true")
 }
 
 // A handler may end the link, the subscription or its own goroutine.

@@ -21,7 +21,7 @@ func (u *Unsealed) Count() int {
 
 // Seal makes the batch, compressed by c (nil: not compressed), and leaves u empty.
 // It returns nil where u is empty already. The batch takes no more than twice its
-// size in memory.
+// size in memory, and a few hundred bytes.
 func (u *Unsealed) Seal(c *Compressor) *Batch {
 	buf := u.buf
 	if buf == nil {

@@ -152,8 +152,8 @@ func (s *sink) Came(n int) (bus.Work, error) {
 	return s.working.next(len(s.got)), nil
 }
 
-// worker leaves work in turn: some that is soon done, some that has another goroutine read on and goes on until more has come, and, with the
-// last byte that comes while none is under way, some that goes on until the push is over.
+// worker leaves work, a piece at a time: some is soon done, some has another goroutine read on and goes on until more has come, and the
+// first after a million bytes goes on until the push is over.
 type worker struct {
 	stream bus.Stream
 	more   chan struct{} // has one when something came

@@ -52,7 +52,8 @@ type Factory struct {
 //   - What a reset stream took of a shared bound is given back.
 //   - Write keeps nothing of its argument, and its count is exact when it fails with a deadline.
 //   - Where there is a [bus.TryWriter], it takes a kilobyte on a stream that has nothing else to send.
-//   - Where there is a [bus.Pusher], it gives its sink all that was not read yet, and leaves it alone once it has returned.
+//   - Where there is a [bus.Pusher], it gives its sink all that was not read yet, and leaves it alone once it has returned. What the
+//     sink leaves to be done is done, without a lock, and reading goes on when that takes long.
 //   - When CloseWithCode returns, the connection's Context is done. A reason may arrive cut, not changed.
 //   - The first close of a connection is the one that counts, on each side.
 //   - A peer that is frozen holds up nothing of this side: deadlines, contexts, CloseWithCode and Transport.Close work as ever.
