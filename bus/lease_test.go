@@ -229,21 +229,39 @@ func TestSlowHandlersKeepNobodyFromReading(t *testing.T) {
 	})
 }
 
+// asker is what a handler of b can wait with for something that only a's answer to a question of b brings, and only over
+// the connection that the handler holds up.
+type asker struct {
+	b, beside *bus.Node // beside is linked to b alone
+	replies   *bus.Subscription
+}
+
 // A handler that waits for an answer over the connection that it holds up gets it without delay.
 func TestHandlersThatWaitForThePeer(t *testing.T) {
-	for what, wait := range map[string]func(ctx context.Context, b *bus.Node, replies *bus.Subscription) error{
-		"a ping": func(ctx context.Context, b *bus.Node, _ *bus.Subscription) error {
-			_, err := b.Peers()[0].Ping(ctx)
+	for what, wait := range map[string]func(ctx context.Context, k asker) error{
+		"a ping": func(ctx context.Context, k asker) error {
+			_, err := k.b.Peers()[0].Ping(ctx)
 			return err
 		},
-		"a reply": func(ctx context.Context, b *bus.Node, replies *bus.Subscription) error {
-			err := b.EmitBytes(ctx, "question", nil)
-			if err == nil {
-				for _, err = range replies.Events(ctx) {
+		"a reply": func(ctx context.Context, k asker) (err error) {
+			must(t, k.b.EmitBytes(ctx, "question", nil))
+			for _, err = range k.replies.Events(ctx) {
+				break
+			}
+			return err
+		},
+		"interest that another node hears of": func(ctx context.Context, k asker) error {
+			must(t, k.b.EmitBytes(ctx, "question", nil))
+			return k.beside.WaitInterest(ctx, "answer")
+		},
+		"what a node reports": func(ctx context.Context, k asker) error {
+			must(t, k.b.EmitBytes(ctx, "question", nil))
+			for e := range k.b.Lifecycle(ctx) {
+				if e.Kind == bus.LifecycleTopology {
 					break
 				}
 			}
-			return err
+			return ctx.Err()
 		},
 	} {
 		t.Run(strings.ReplaceAll(what, " ", "_"), func(t *testing.T) {
@@ -252,22 +270,28 @@ func TestHandlersThatWaitForThePeer(t *testing.T) {
 	}
 }
 
-func handlerWaits(t *testing.T, w *world, scheme string, wait func(context.Context, *bus.Node, *bus.Subscription) error) {
+func handlerWaits(t *testing.T, w *world, scheme string, wait func(context.Context, asker) error) {
 	var d journal
-	var a, b *bus.Node
-	var replies *bus.Subscription
-	a, b = leased(t, w, scheme, near, func(ctx context.Context, _ bus.Event) {
+	var k asker
+	a, b := leased(t, w, scheme, near, func(ctx context.Context, _ bus.Event) {
 		began := time.Now()
-		must(t, wait(ctx, b, replies))
+		must(t, wait(ctx, k))
 		d.note("lent: %t, after a round trip: %t", isLent(), time.Since(began) < 2*ms)
 	})
-	replies, err := b.Subscribe("reply")
+	k.b, k.beside = b, w.node("beside")
+	w.link(k.beside, b, scheme)
+	var err error
+	k.replies, err = b.Subscribe("reply")
 	must(t, err)
-	questions, err := a.On("question", func(ctx context.Context, _ bus.Event) { must(t, a.EmitBytes(ctx, "reply", nil)) })
+	questions, err := a.On("question", func(ctx context.Context, _ bus.Event) {
+		must(t, a.EmitBytes(ctx, "reply", nil))
+		_, err := a.Subscribe("answer")
+		must(t, err)
+	})
 	must(t, err)
 	ctx, cancel := lasting(time.Minute)
 	defer cancel()
-	must(t, replies.Ready(ctx))
+	must(t, k.replies.Ready(ctx))
 	must(t, questions.Ready(ctx))
 	w.emit(a, "x", 1, 1, time.Second, "")
 	d.want(t, "lent: true, after a round trip: true")
