@@ -22,11 +22,21 @@ type item struct {
 	at    int // matching events passed
 	until int // matching events to deliver, those passed included
 
+	whole    bool // all of the batch's events match
 	released bool // the log was told that we are done with it
 	unheld   bool // the log never waited for it
 }
 
 func (it *item) events() int { return it.until - it.at }
+
+// lost is the gap that matching events leave, by their places in the item. Where others are between them it names all of the
+// batch: which they are is known once it is open.
+func (it *item) lost(n *Node, at, until int, reason Reason) *GapError {
+	if !it.whole {
+		return it.missing(n, it.batch.First, it.last, reason)
+	}
+	return it.missing(n, it.batch.First+uint64(at), it.batch.First+uint64(until)-1, reason)
+}
 
 // missing is the gap a range of an item leaves.
 func (it *item) missing(n *Node, from, to uint64, reason Reason) *GapError {
@@ -77,7 +87,7 @@ func (q *queue) newItem(of item) *item {
 // held by it, how many events were dropped, and which items were given up for it.
 func (q *queue) offer(n *Node, it *item, o onOptions) (held bool, dropped int, released []*item) {
 	if q.cut[it.log] {
-		q.pushGap(it.missing(n, it.batch.First, it.last, ReasonStalled), it.log)
+		q.pushGap(it.lost(n, 0, it.until, ReasonStalled), it.log)
 		return false, it.until, nil
 	}
 	switch room := o.bound - q.events; {
@@ -85,13 +95,14 @@ func (q *queue) offer(n *Node, it *item, o onOptions) (held bool, dropped int, r
 		q.push(it)
 		return true, 0, nil
 	case o.policy == dropNewest && room <= 0:
-		q.pushGap(it.missing(n, it.batch.First, it.last, ReasonOverflow), it.log)
+		q.pushGap(it.lost(n, 0, it.until, ReasonOverflow), it.log)
 		return false, it.until, nil
 	case o.policy == dropNewest:
+		gap := it.lost(n, room, it.until, ReasonOverflow)
 		dropped = it.until - room
 		it.until = room
 		q.push(it)
-		q.pushGap(it.missing(n, it.batch.First, it.last, ReasonOverflow), it.log)
+		q.pushGap(gap, it.log)
 		return true, dropped, nil
 	}
 	q.push(it)
@@ -107,18 +118,16 @@ func (q *queue) dropFront(n *Node, excess int, released []*item, dropped int) ([
 		if it.batch == nil {
 			continue
 		}
-		gap := it.missing(n, it.batch.First, it.last, ReasonOverflow)
-		if k := it.events(); k > excess {
-			it.at += excess
-			q.events -= excess
-			q.insertGap(i, gap, it.log)
-			return released, dropped + excess
-		}
-		k := it.events()
+		k := min(it.events(), excess)
+		gap := it.lost(n, it.at, it.at+k, ReasonOverflow)
+		it.at += k
 		q.events -= k
-		q.items = append(q.items[:i], q.items[i+1:]...)
+		if it.events() == 0 {
+			released = append(released, it)
+			q.items = append(q.items[:i], q.items[i+1:]...)
+		}
 		q.insertGap(i, gap, it.log)
-		return append(released, it), dropped + k
+		return released, dropped + k
 	}
 	return released, dropped
 }
@@ -126,8 +135,7 @@ func (q *queue) dropFront(n *Node, excess int, released []*item, dropped int) ([
 // pushGap appends a gap, joined with the one before it of the same log.
 func (q *queue) pushGap(gap *GapError, log codec.LogID) { q.insertGap(len(q.items), gap, log) }
 
-// insertGap puts a gap before item i, joined with one that stands there. A
-// gap of dropped events may name some of its batch that were delivered.
+// insertGap puts a gap before item i, joined with one that stands there.
 func (q *queue) insertGap(i int, gap *GapError, log codec.LogID) {
 	q.dropped = append(q.dropped, item{log: log, gap: &GapError{From: gap.From, To: gap.To, Reason: gap.Reason}})
 	for j := i - 1; j >= 0 && q.items[j].gap != nil && q.items[j].unheld; j-- {
@@ -181,13 +189,13 @@ func (q *queue) putBack(it *item) bool {
 	return true
 }
 
-// cutOff gives up every item of a log. It returns where the held ones end.
-func (q *queue) cutOff(n *Node, log codec.LogID) (ends []uint64, dropped int) {
+// cutOff gives up every item of a log; of the current one, at matching events were passed. It returns where the held ones end.
+func (q *queue) cutOff(n *Node, log codec.LogID, at int) (ends []uint64, dropped int) {
 	if it := q.current; it != nil && it.log == log && !it.released && !it.unheld {
 		it.released = true
 		ends = append(ends, it.last)
-		if it.batch != nil { // what is left of it will be a gap when the handler returns
-			q.dropped = append(q.dropped, item{log: log, gap: it.missing(n, it.batch.First, it.last, ReasonStalled)})
+		if it.batch != nil && at < it.until { // what is left of it will be a gap when the handler returns
+			q.dropped = append(q.dropped, item{log: log, gap: it.lost(n, at, it.until, ReasonStalled)})
 		}
 	}
 	items := q.items
@@ -200,7 +208,7 @@ func (q *queue) cutOff(n *Node, log codec.LogID) (ends []uint64, dropped int) {
 		ends = append(ends, it.last)
 		gap := it.gap
 		if gap == nil {
-			gap = it.missing(n, it.batch.First, it.last, ReasonStalled)
+			gap = it.lost(n, it.at, it.until, ReasonStalled)
 			dropped += it.events()
 			q.events -= it.events()
 		}

@@ -8,36 +8,61 @@ import (
 	"github.com/verbose-bus/verbose/codec"
 )
 
-// queueBook checks that every event offered to a queue is delivered or reported, once,
-// in order, and that every item is released once.
+// queueBook checks that every matching event offered to a queue is delivered or in a gap, in order, that their
+// origins hear of the same gaps, and that every item is released once.
 type queueBook struct {
 	t       *testing.T
+	rnd     *rand.Rand
 	q       queue
-	n       *Node
 	o       onOptions
-	logs    []codec.LogID
-	next    []uint64        // to offer
-	held    map[uint64]bool // ends of items the logs wait for, by log and end
-	seen    []uint64        // the last event delivered or reported
-	deliver uint64
-	missed  uint64
+	logs    []*queueLog
+	current *item
+	at      int // events of current passed
 }
 
-func key(log int, end uint64) uint64 { return uint64(log)<<32 | end }
+// queueLog is what is known of a log's events, by number less one.
+type queueLog struct {
+	id       codec.LogID
+	mixed    bool            // not all match
+	matches  []bool          // of what was offered
+	held     map[uint64]bool // where items end that the log waits for
+	seen     uint64          // the last delivered or in a gap
+	got      []bool
+	missed   []bool
+	reported []bool
+}
 
-func (b *queueBook) offer(log, count int) {
-	builder := codec.NewBuilder(b.logs[log], b.next[log])
-	for range count {
-		builder.Append("x", codec.EncodingRaw, 0, nil, nil)
+func (b *queueBook) log(id codec.LogID) *queueLog {
+	for _, l := range b.logs {
+		if l.id == id {
+			return l
+		}
+	}
+	panic("unknown log")
+}
+
+func (b *queueBook) offer(l *queueLog, count int) {
+	builder := codec.NewBuilder(l.id, uint64(len(l.matches))+1)
+	matching := 0
+	for i := range count {
+		topic := "x"
+		if l.mixed && i > 0 && b.rnd.IntN(3) == 0 {
+			topic = "other"
+		} else {
+			matching++
+		}
+		builder.Append(topic, codec.EncodingRaw, 0, nil, nil)
+		l.matches = append(l.matches, topic == "x")
+		l.got, l.missed, l.reported = append(l.got, false), append(l.missed, false), append(l.reported, false)
 	}
 	batch := builder.Seal(nil)
-	b.next[log] = builder.Next()
-	held, _, released := b.q.offer(b.n, &item{log: batch.Log, batch: batch, last: batch.Last(), until: count}, b.o)
+	it := &item{log: batch.Log, batch: batch, last: batch.Last(), until: matching, whole: matching == count}
+	held, _, released := b.q.offer(&Node{}, it, b.o)
 	for _, it := range released {
 		b.release(it)
 	}
 	if held {
-		b.held[key(log, batch.Last())] = true
+		l.held[batch.Last()] = true
 	}
 	if b.o.policy != unbounded && b.q.events > b.o.bound {
 		b.t.Fatalf("%d events wait, the bound is %d", b.q.events, b.o.bound)
@@ -45,94 +70,132 @@ func (b *queueBook) offer(log, count int) {
 }
 
 func (b *queueBook) release(it *item) {
-	k := key(b.log(it), it.last)
-	if !b.held[k] {
+	if l := b.log(it.log); !l.held[it.last] {
 		b.t.Fatalf("an item that ends at %d was released twice, or never held", it.last)
-	}
-	delete(b.held, k)
-}
-
-func (b *queueBook) log(it *item) int {
-	for i, id := range b.logs {
-		if id == it.log {
-			return i
-		}
-	}
-	panic("unknown log")
-}
-
-// take delivers the oldest item as a subscription would.
-func (b *queueBook) take() {
-	it := b.q.take()
-	if it == nil {
-		return
-	}
-	log := b.log(it)
-	if it.gap != nil {
-		if it.gap.From > b.seen[log]+1 {
-			b.t.Fatalf("a gap from %d after %d", it.gap.From, b.seen[log])
-		}
-		if it.gap.To > b.seen[log] {
-			b.missed += it.gap.To - max(it.gap.From-1, b.seen[log])
-			b.seen[log] = it.gap.To
-		}
 	} else {
-		for i := it.at + 1; i <= it.until; i++ {
-			seq := it.batch.First + uint64(i) - 1
-			if seq <= b.seen[log] {
-				// Within a gap that names a whole batch, or twice: the latter is an error.
-				b.missed--
-			}
-			b.seen[log] = max(b.seen[log], seq)
-			b.deliver++
+		delete(l.held, it.last)
+	}
+}
+
+func (b *queueBook) cutOff(l *queueLog) {
+	ends, _ := b.q.cutOff(&Node{}, l.id, b.at)
+	for _, end := range ends {
+		b.release(&item{log: l.id, last: end})
+	}
+}
+
+// hear is what the origins are told.
+func (b *queueBook) hear() {
+	for _, d := range b.q.dropped {
+		mark(b.log(d.log).reported, d.gap)
+	}
+	b.q.dropped = nil
+}
+
+func mark(events []bool, gap *GapError) {
+	for i := gap.From; i <= gap.To; i++ {
+		events[i-1] = true
+	}
+}
+
+func (b *queueBook) miss(l *queueLog, gap *GapError) {
+	mark(l.missed, gap)
+	if !l.mixed && gap.From != l.seen+1 {
+		b.t.Fatalf("a gap from %d after %d", gap.From, l.seen)
+	}
+	l.seen = max(l.seen, gap.To)
+}
+
+// step delivers an event or a gap, as a subscription would.
+func (b *queueBook) step() {
+	if b.current == nil {
+		b.current = b.q.take()
+		if b.current == nil {
+			return
+		}
+		b.at = b.current.at
+	}
+	it := b.current
+	l := b.log(it.log)
+	switch {
+	case it.gap != nil:
+		b.miss(l, it.gap)
+		b.at = it.until
+	case b.at < it.until && it.released:
+		rest := it.lost(&Node{}, b.at, it.until, ReasonStalled)
+		rest.From = it.batch.First + uint64(b.place(l, it, b.at))
+		b.miss(l, rest)
+		b.at = it.until
+	case b.at < it.until:
+		seq := it.batch.First + uint64(b.place(l, it, b.at))
+		if l.got[seq-1] || !l.mixed && seq != l.seen+1 {
+			b.t.Fatalf("event %d after %d", seq, l.seen)
+		}
+		l.got[seq-1] = true
+		l.seen = max(l.seen, seq)
+		b.at++
+	}
+	if b.at == it.until {
+		b.current = nil
+		if done, held := b.q.finish(it); held {
+			b.release(&done)
 		}
 	}
-	if done, held := b.q.finish(it); held {
-		b.release(&done)
+}
+
+// place is where in its batch a matching event is.
+func (b *queueBook) place(l *queueLog, it *item, at int) int {
+	for i := 0; ; i++ {
+		if l.matches[it.batch.First-1+uint64(i)] {
+			if at == 0 {
+				return i
+			}
+			at--
+		}
 	}
 }
 
 func TestQueue(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(600) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		b := &queueBook{t: t, n: &Node{}, held: make(map[uint64]bool)}
+		b := &queueBook{t: t, rnd: rnd}
 		b.o.policy = queuePolicy(rnd.IntN(3))
 		b.o.bound = 1 + rnd.IntN(40)
 		for range 1 + rnd.IntN(3) {
-			b.logs = append(b.logs, codec.LogID{Node: uuid.New()})
-			b.next, b.seen = append(b.next, 1), append(b.seen, 0)
+			b.logs = append(b.logs, &queueLog{id: codec.LogID{Node: uuid.New()}, mixed: rnd.IntN(2) == 0, held: make(map[uint64]bool)})
 		}
-		for range 400 {
-			switch log := rnd.IntN(len(b.logs)); rnd.IntN(8) {
+		for range 1000 {
+			switch l := b.logs[rnd.IntN(len(b.logs))]; rnd.IntN(60) {
 			case 0, 1, 2:
-				b.offer(log, 1+rnd.IntN(30))
+				b.offer(l, 1+rnd.IntN(30))
 			case 3:
-				ends, _ := b.q.cutOff(b.n, b.logs[log])
-				for _, end := range ends {
-					delete(b.held, key(log, end))
-				}
+				b.cutOff(l)
 			default:
-				b.take()
+				b.step()
+			}
+			b.hear()
+		}
+		for b.current != nil || len(b.q.items) > 0 {
+			b.step()
+		}
+		b.judge(seed)
+	}
+}
+
+func (b *queueBook) judge(seed uint64) {
+	for i, l := range b.logs {
+		for n := range l.matches {
+			switch {
+			case l.matches[n] && !l.got[n] && !l.missed[n]:
+				b.t.Fatalf("seed %d: log %d: event %d is neither delivered nor in a gap", seed, i, n+1)
+			case l.missed[n] && !l.reported[n]:
+				b.t.Fatalf("seed %d: log %d: event %d is in a gap, and its origin was not told", seed, i, n+1)
+			case !l.mixed && l.got[n] && (l.missed[n] || l.reported[n]):
+				b.t.Fatalf("seed %d: log %d: event %d is delivered and in a gap", seed, i, n+1)
 			}
 		}
-		for len(b.q.items) > 0 {
-			b.take()
-		}
-		var offered uint64
-		for i := range b.logs {
-			offered += b.next[i] - 1
-			if b.seen[i] != b.next[i]-1 {
-				t.Fatalf("seed %d: log %d was seen to %d of %d", seed, i, b.seen[i], b.next[i]-1)
-			}
-		}
-		if b.deliver+b.missed != offered {
-			t.Fatalf("seed %d: policy %d bound %d logs %d: %d delivered and %d missed of %d", seed, b.o.policy, b.o.bound, len(b.logs), b.deliver, b.missed, offered)
-		}
-		if len(b.held) > 0 || b.q.events != 0 {
-			t.Fatalf("seed %d: %d items never released, %d events counted", seed, len(b.held), b.q.events)
-		}
-		if b.o.policy == unbounded && b.missed > 0 && b.deliver == offered {
-			t.Fatalf("seed %d: a queue without a bound dropped", seed)
+		if len(l.held) > 0 || b.q.events != 0 {
+			b.t.Fatalf("seed %d: %d items never released, %d events counted", seed, len(l.held), b.q.events)
 		}
 	}
 }

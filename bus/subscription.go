@@ -51,6 +51,7 @@ type Subscription struct {
 	reading bool          // an iteration over Events is under way
 	lent    *lease        // whose goroutine is at the current item, or about to take it
 	began   time.Duration // when the handler got the current item
+	passed  uint64        // what delivered is at the begin of the current item
 	cost    time.Duration // of an item to the handler, as it was of late
 	quick   int           // items in a row that did not take it long
 	proof   int           // how many have to be
@@ -361,6 +362,9 @@ func (s *Subscription) take() (*item, bool) {
 		return nil, false
 	}
 	it := s.queue.take()
+	if it != nil {
+		s.passed = s.delivered.Load() - uint64(it.at)
+	}
 	s.interrupt.Store(false)
 	s.began = s.node.engine.now()
 	return it, it != nil
@@ -395,7 +399,9 @@ func (s *Subscription) deliver(ctx context.Context, it *item, event func(Event) 
 		}
 		if s.interrupt.Load() && s.isCut(it) {
 			s.dropped.Add(uint64(it.until - i + 1))
-			return gap(it.missing(s.node, raw.Seq, it.last, ReasonStalled))
+			rest := it.lost(s.node, i-1, it.until, ReasonStalled)
+			rest.From = raw.Seq
+			return gap(rest)
 		}
 		if ctx.Err() != nil {
 			return false
@@ -477,7 +483,7 @@ func (s *Subscription) offer(log codec.LogID, b *codec.Batch, now time.Duration,
 	}
 	idle := s.lent == nil && s.queue.current == nil && len(s.queue.items) == 0
 	b.Retain() // and without Borrow, for good
-	it := s.queue.newItem(item{log: log, batch: b, last: b.Last(), until: n})
+	it := s.queue.newItem(item{log: log, batch: b, last: b.Last(), until: n, whole: n == int(b.Count)})
 	held, dropped, released := s.queue.offer(s.node, it, s.options)
 	s.dropped.Add(uint64(dropped))
 	for _, it := range released {
@@ -517,7 +523,7 @@ func (s *Subscription) offerGap(log codec.LogID, gap *GapError) (held bool) {
 func (s *Subscription) cutOff(log codec.LogID) (ends []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ends, dropped := s.queue.cutOff(s.node, log)
+	ends, dropped := s.queue.cutOff(s.node, log, int(s.delivered.Load()-s.passed))
 	s.dropped.Add(uint64(dropped))
 	s.reportDropped()
 	if len(ends) > 0 {
