@@ -70,6 +70,33 @@ func TestEventsDoNotWaitForTheCreditOfOthers(t *testing.T) {
 	})
 }
 
+// Events that nobody listens for wait for others, and those do not wait with them, though a sender is stuck.
+func TestEventsDoNotWaitWithThoseThatNobodyWants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := bustest.NewNetwork(1)
+		from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
+		stuck, quick := network.Node(t, "stuck"), network.Node(t, "quick")
+		network.Connect(t, "stuck", "from")
+		network.Connect(t, "quick", "from")
+		bulk, in := collect(t, stuck, "bulk"), make(chan time.Duration, 1)
+		sub, err := quick.On("x", func(_ context.Context, e bus.Event) { in <- time.Since(e.Time) })
+		must(t, err)
+		must(t, bulk.sub.Ready(t.Context()))
+		must(t, sub.Ready(t.Context()))
+		network.Link("stuck", "from").Stall()
+		must(t, from.EmitBytes(t.Context(), "bulk", make([]byte, 1<<20))) // more than a stream's window
+		pass(200 * ms)
+		must(t, from.EmitBytes(t.Context(), "nobody's", nil))
+		pass(ms)
+		must(t, from.EmitBytes(t.Context(), "x", nil))
+		if took := <-in; took > 2*ms {
+			t.Errorf("an event took %v", took)
+		}
+		network.Link("stuck", "from").Resume()
+		must(t, from.Drain(t.Context()))
+	})
+}
+
 // A receipt of an event that comes alone is there as soon as the way there and back allows.
 func TestReceiptTakesARoundTrip(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

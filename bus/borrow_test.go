@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/bus/bustest"
@@ -178,5 +179,22 @@ func TestBorrowingIteration(t *testing.T) {
 			must(t, from.EmitBytes(t.Context(), "x", numbered(n)))
 		}
 		<-done
+	})
+}
+
+// A topic may be borrowed, too: what is emitted under it waits for a batch, and meanwhile the topic may be another.
+func TestTopicIsCopied(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := bustest.NewNetwork(1)
+		from, to := network.Node(t, "from"), network.Node(t, "to")
+		network.Connect(t, "from", "to")
+		in := collect(t, to, "x")
+		must(t, in.sub.Ready(t.Context()))
+		name := []byte("y") // which nobody listens for
+		must(t, from.EmitBytes(t.Context(), unsafe.String(&name[0], 1), []byte("1")))
+		name[0] = 'x'
+		must(t, from.EmitBytes(t.Context(), "x", []byte("2")))
+		must(t, from.Drain(t.Context()))
+		in.want("2")
 	})
 }

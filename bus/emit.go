@@ -110,9 +110,10 @@ type Receipt struct {
 	Seq  uint64 // the event's number in its lane
 }
 
-// Done waits until the event is done with at every connected peer that wants it: all
-// handlers there have returned, or, at a node that only passes it on, it is held. It returns a *GapError if
-// a receiver reports that it misses the event.
+// Done waits until the event is done with at every peer that wants it and is connected or at the other end of a link: all
+// handlers there have returned, or, at a node that only passes it on, it is held. The peer of a link is waited for while it is away, and
+// before it has answered at all, until the link is closed, so ctx had better end. Done returns a *GapError if a receiver reports, or is among the
+// last 1,024 to have reported, that it misses the event.
 func (r Receipt) Done(ctx context.Context) error {
 	if r.node == nil {
 		return nil
@@ -121,6 +122,7 @@ func (r Receipt) Done(ctx context.Context) error {
 	r.node.lanes[r.lane].flush()
 	w := &waiter{lane: r.lane, seq: r.Seq}
 	e.mu.Lock()
+	w.gap = e.reported.find(r.lane, r.Seq)
 	e.waiters[w] = struct{}{}
 	e.mu.Unlock()
 	defer func() {

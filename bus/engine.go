@@ -33,6 +33,7 @@ type engine struct {
 	interest uint64         // the version of our interest that has them
 	matched  []*Subscription
 	waiters  map[*waiter]struct{}
+	reported reported
 	changed  chan struct{} // closed and replaced when something waiters look at has changed
 	timer    *time.Timer
 	wakeAt   time.Duration
@@ -139,8 +140,9 @@ func (e *engine) handle(ev protocol.Event, now time.Duration, t *todo) {
 		t.notes = append(t.notes, LifecycleEvent{Kind: LifecycleGap, Peer: ev.Log.Node, Gap: gap})
 		e.m.Dispatched(now, ev.Log, ev.Last, n)
 	case protocol.EventReport:
-		e.reportGap(ev)
-		t.notes = append(t.notes, LifecycleEvent{Kind: LifecycleReport, Peer: ev.Peer, Gap: gapOf(ev, ev.Peer)})
+		gap := gapOf(ev, ev.Peer)
+		e.reportGap(gap)
+		t.notes = append(t.notes, LifecycleEvent{Kind: LifecycleReport, Peer: ev.Peer, Gap: gap})
 		e.wakeWaiters()
 	case protocol.EventClose:
 		if p := e.paths[ev.Path]; p != nil {
@@ -298,11 +300,43 @@ type waiter struct {
 	gap  *GapError
 }
 
+// maxReported is how many gaps that others reported a node remembers.
+const maxReported = 1024
+
+// reported are the last gaps that others reported, for receipts that ask later.
+type reported struct {
+	gaps []*GapError // of the last maxReported
+	next int         // to be replaced
+}
+
+func (r *reported) add(gap *GapError) {
+	if len(r.gaps) < maxReported {
+		r.gaps = append(r.gaps, gap)
+		return
+	}
+	r.gaps[r.next] = gap
+	r.next = (r.next + 1) % maxReported
+}
+
+func (r *reported) find(lane uint8, seq uint64) *GapError {
+	for _, g := range r.gaps {
+		if g.has(lane, seq) {
+			return g
+		}
+	}
+	return nil
+}
+
+func (e *GapError) has(lane uint8, seq uint64) bool {
+	return e.Lane == lane && e.From <= seq && seq <= e.To
+}
+
 // reportGap tells the receipts of events that some receiver misses. The lock is held.
-func (e *engine) reportGap(ev protocol.Event) {
+func (e *engine) reportGap(gap *GapError) {
+	e.reported.add(gap)
 	for w := range e.waiters {
-		if w.gap == nil && w.lane == ev.Log.Lane && ev.First <= w.seq && w.seq <= ev.Last {
-			w.gap = gapOf(ev, ev.Peer)
+		if w.gap == nil && gap.has(w.lane, w.seq) {
+			w.gap = gap
 		}
 	}
 }

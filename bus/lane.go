@@ -42,6 +42,8 @@ type lane struct {
 	behind atomic.Bool
 	// What connected peers hold of the log, as the machine last said.
 	heldEvents, heldBytes atomic.Int64
+	// sealing is events taken out of the open batch and not yet in the log.
+	sealing atomic.Int64
 
 	mu      sync.Mutex // guards what follows, for a few dozen nanoseconds an event
 	builder *codec.Builder
@@ -52,11 +54,10 @@ type lane struct {
 	paused  time.Duration // between the event before the batch and its first
 	cost    time.Duration // of sending by an emitter itself, as it was of late
 	plain   bool          // the open batch is not to be compressed
-	sealing int           // events taken out and not yet in the log
 	room    chan struct{}
 	closed  bool
 	linger  *time.Timer
-	waiting bool            // linger is running
+	lingers time.Duration   // what linger was set to, 0 unless it is running
 	valid   string          // the topic of the last event
 	asked   bool            // heard is up to date
 	heard   bool            // whether anyone wants that topic
@@ -76,7 +77,7 @@ func newLane(n *Node, index uint8, epoch uint64) *lane {
 	}
 	l.linger = time.AfterFunc(time.Hour, func() {
 		l.mu.Lock()
-		l.waiting = false
+		l.lingers = 0
 		l.mu.Unlock()
 		l.flush()
 	})
@@ -135,21 +136,13 @@ func (l *lane) emit(ctx context.Context, d *draft) (seq uint64, err error) {
 	}
 	seq = l.builder.Next()
 	l.plain = d.plain
-	l.builder.Append(d.topic, d.encoding, l.micros(), d.headers, d.payload)
+	l.builder.Append(l.valid, d.encoding, l.micros(), d.headers, d.payload) // not d.topic, which may be borrowed
 	full := l.builder.Size() >= batchTarget
 	wanted := full || l.isWanted()
 	behind := l.behind.Load()
 	now := full || wanted && l.busy.Load() == 0 && !behind
-	if !now && !l.waiting {
-		l.waiting = true
-		switch {
-		case !wanted:
-			l.linger.Reset(lingerIdle)
-		case behind:
-			l.linger.Reset(lingerBehind)
-		default:
-			l.linger.Reset(lingerBusy)
-		}
+	if !now {
+		l.sealWithin(lingerOf(wanted, behind))
 	}
 	alone, began := now && l.alone(), l.began
 	l.mu.Unlock()
@@ -160,6 +153,25 @@ func (l *lane) emit(ctx context.Context, d *draft) (seq uint64, err error) {
 		l.flush()
 	}
 	return seq, nil
+}
+
+// lingerOf is how long an event may wait.
+func lingerOf(wanted, behind bool) time.Duration {
+	switch {
+	case !wanted:
+		return lingerIdle
+	case behind:
+		return lingerBehind
+	}
+	return lingerBusy
+}
+
+// sealWithin has a timer seal what is open, if it would not anyway by then. mu is held.
+func (l *lane) sealWithin(d time.Duration) {
+	if l.lingers == 0 || d < l.lingers {
+		l.lingers = d
+		l.linger.Reset(d)
+	}
 }
 
 // alone says whether the event is better sent from here than by the sender's goroutine: it is the only one, and
@@ -229,7 +241,7 @@ func (l *lane) full() bool {
 	if !l.blocks {
 		return false
 	}
-	return l.heldEvents.Load()+int64(l.sealing+l.builder.Count()) >= int64(l.node.cfg.BufferMax) ||
+	return l.heldEvents.Load()+l.sealing.Load()+int64(l.builder.Count()) >= int64(l.node.cfg.BufferMax) ||
 		l.heldBytes.Load()+int64(l.builder.Size()) >= l.node.cfg.BufferBytes
 }
 
@@ -305,7 +317,7 @@ func (l *lane) seal() *todo {
 	defer l.sealMu.Unlock()
 	l.mu.Lock()
 	unsealed := l.builder.Take()
-	l.sealing = unsealed.Count()
+	l.sealing.Store(int64(unsealed.Count()))
 	compressor := l.compressor
 	if l.plain {
 		compressor = nil
@@ -315,11 +327,7 @@ func (l *lane) seal() *todo {
 		return nil
 	}
 	b := unsealed.Seal(compressor)
-	t := l.node.engine.append(l, b)
-	l.mu.Lock()
-	l.sealing = 0
-	l.mu.Unlock()
-	return t
+	return l.node.engine.append(l, b)
 }
 
 // append adds a sealed batch to its log, and returns what is to be done about it.
@@ -328,6 +336,7 @@ func (e *engine) append(l *lane, b *codec.Batch) *todo {
 	e.mu.Lock()
 	now := e.now()
 	e.m.Append(now, b)
+	l.sealing.Store(0) // before they are held: counted twice they may be past the bound, and nothing would end the wait
 	l.setHeld(e.m.Held(l.index))
 	l.behind.Store(e.m.Behind(l.index))
 	e.collect(now, t)

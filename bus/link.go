@@ -226,7 +226,10 @@ func (l *Link) close() {
 	l.node.mu.Lock()
 	delete(l.node.links, l)
 	l.node.mu.Unlock()
-	l.node.engine.do(func(m *protocol.Machine, now time.Duration) { m.CloseLink(now, l.id) })
+	l.node.engine.do(func(m *protocol.Machine, now time.Duration) {
+		m.CloseLink(now, l.id)
+		l.node.engine.wakeWaiters() // nobody waits for its peer any more
+	})
 }
 
 // pause waits before the next attempt, and at least some seconds after a refusal. It returns

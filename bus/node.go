@@ -195,8 +195,7 @@ func (n *Node) flushLater() {
 	for _, l := range n.lanes {
 		l.mu.Lock()
 		if l.builder.Count() > 0 && !l.closed {
-			l.waiting = true
-			l.linger.Reset(0)
+			l.sealWithin(1)
 		}
 		l.mu.Unlock()
 	}

@@ -98,16 +98,17 @@ func (p *Peer) Ping(ctx context.Context) (time.Duration, error) {
 	c := paths[0]
 	willWait(ctx)
 	answer := make(chan struct{})
-	sent, ok := time.Now(), false
+	sent, token, ok := time.Now(), uint64(0), false
 	p.node.engine.do(func(m *protocol.Machine, now time.Duration) {
 		c.lastPing++
-		if ok = m.Ping(now, c.id, c.lastPing); !ok {
+		token = c.lastPing
+		if ok = m.Ping(now, c.id, token); !ok {
 			return
 		}
 		if c.pings == nil {
 			c.pings = make(map[uint64]chan<- struct{})
 		}
-		c.pings[c.lastPing] = answer
+		c.pings[token] = answer
 	})
 	if !ok {
 		return 0, ErrNotConnected
@@ -118,6 +119,7 @@ func (p *Peer) Ping(ctx context.Context) (time.Duration, error) {
 	case <-c.ctx.Done():
 		return 0, ErrNotConnected
 	case <-ctx.Done():
+		p.node.engine.do(func(*protocol.Machine, time.Duration) { delete(c.pings, token) })
 		return 0, context.Cause(ctx)
 	}
 }

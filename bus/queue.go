@@ -206,8 +206,10 @@ func (q *queue) cutOff(n *Node, log codec.LogID, at int) (ends []uint64, dropped
 			continue
 		}
 		ends = append(ends, it.last)
-		gap := it.gap
-		if gap == nil {
+		var gap *GapError
+		if it.gap != nil {
+			gap = new(*it.gap) // for others have it, too, and it may be joined here
+		} else {
 			gap = it.lost(n, it.at, it.until, ReasonStalled)
 			dropped += it.events()
 			q.events -= it.events()

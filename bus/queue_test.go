@@ -210,3 +210,16 @@ func TestQueueAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for an item", n)
 	}
 }
+
+// A gap that several subscriptions have is not changed by one.
+func TestCutOffLeavesTheGapsOfOthers(t *testing.T) {
+	var q queue
+	first, second := &GapError{From: 1, To: 3, Reason: ReasonGone}, &GapError{From: 4, To: 5, Reason: ReasonGone}
+	for _, gap := range []*GapError{first, second} {
+		q.push(q.newItem(item{gap: gap, last: gap.To}))
+	}
+	q.cutOff(&Node{}, codec.LogID{}, 0)
+	if joined := q.take().gap; joined.From != 1 || joined.To != 5 || first.To != 3 {
+		t.Errorf("joined to %d–%d, and the first is %d–%d", joined.From, joined.To, first.From, first.To)
+	}
+}

@@ -42,6 +42,7 @@ func (l *Link) follow(d dialled, took time.Duration) (up bool, err error) {
 			up, err = up || p.wasUp(), context.Cause(p.ctx)
 		case <-l.look:
 		case conn := <-raced:
+			stop()
 			raced = nil
 			if conn != nil {
 				running++

@@ -287,6 +287,12 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			return
 		}
 		defer s.endReading()
+		var it *item
+		defer func() {
+			if it != nil { // the loop's body panicked
+				s.stopAt(it)
+			}
+		}()
 		ended := false
 		event := func(e Event) bool {
 			ended = !yield(e, nil)
@@ -301,8 +307,8 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 				yield(Event{}, context.Cause(ctx))
 				return
 			}
-			it, ok := s.next()
-			if !ok {
+			var ok bool
+			if it, ok = s.next(); !ok {
 				willWait(ctx)
 				select {
 				case <-s.wake:
@@ -320,6 +326,7 @@ func (s *Subscription) Events(ctx context.Context) iter.Seq2[Event, error] {
 			} else {
 				s.finish(it)
 			}
+			it = nil
 			if ended {
 				return
 			}
@@ -397,11 +404,16 @@ func (s *Subscription) deliver(ctx context.Context, it *item, event func(Event) 
 		if i <= it.at || i > it.until {
 			continue
 		}
-		if s.interrupt.Load() && s.isCut(it) {
-			s.dropped.Add(uint64(it.until - i + 1))
-			rest := it.lost(s.node, i-1, it.until, ReasonStalled)
-			rest.From = raw.Seq
-			return gap(rest)
+		if s.interrupt.Load() {
+			switch closed, cut := s.interrupted(it); {
+			case closed:
+				return true
+			case cut:
+				s.dropped.Add(uint64(it.until - i + 1))
+				rest := it.lost(s.node, i-1, it.until, ReasonStalled)
+				rest.From = raw.Seq
+				return gap(rest)
+			}
 		}
 		if ctx.Err() != nil {
 			return false
@@ -417,11 +429,11 @@ func (s *Subscription) deliver(ctx context.Context, it *item, event func(Event) 
 	return true
 }
 
-// isCut says whether the rest of the item is not to be delivered.
-func (s *Subscription) isCut(it *item) bool {
+// interrupted says why the rest of the item is not to be delivered, if it is not: nobody wants it any more, or it was cut off.
+func (s *Subscription) interrupted(it *item) (closed, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed || it.released
+	return s.closed, it.released
 }
 
 // match finds which topics of a batch the pattern matches.

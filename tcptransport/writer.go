@@ -348,6 +348,9 @@ func (w *writer) sendPong(token uint64) {
 func (w *writer) setPriority(s *Stream, urgency uint8) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.err != nil {
+		return
+	}
 	o := &s.out
 	if o.ready {
 		row := w.ready[o.urgency]

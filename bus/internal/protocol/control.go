@@ -92,6 +92,9 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	if len(p.records) > 0 {
 		return dst
 	}
+	if !p.sayReady {
+		dst = p.appendReports(dst) // a vector may say that what is missing is done with, which nobody is to hear before
+	}
 	dst = m.appendKnown(p, dst)
 	if p.vectorDue {
 		dst = m.appendVectors(now, p, dst)
@@ -115,24 +118,30 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	for _, n := range p.nones {
 		dst = appendFrame(dst, frameNone, n.append(nil))
 	}
-	for _, r := range p.reports {
-		b := binary.AppendUvarint(appendLog(nil, r.log), r.first)
-		b = append(binary.AppendUvarint(b, r.last), byte(r.reason))
-		dst = appendFrame(dst, frameReport, append(b, r.receiver[:]...))
-	}
+	dst = p.appendReports(dst)
 	for _, token := range p.pings {
 		dst = appendFrame(dst, framePing, binary.AppendUvarint(nil, token))
 	}
 	for _, token := range p.pongs {
 		dst = appendFrame(dst, framePong, binary.AppendUvarint(nil, token))
 	}
-	p.echoes, p.prunes, p.grafts, p.reports = p.echoes[:0], p.prunes[:0], p.grafts[:0], p.reports[:0]
+	p.echoes, p.prunes, p.grafts = p.echoes[:0], p.prunes[:0], p.grafts[:0]
 	p.wants, p.nones = p.wants[:0], p.nones[:0]
 	p.pings, p.pongs = p.pings[:0], p.pongs[:0]
 	if p.bye > 0 {
 		dst = appendFrame(dst, frameBye, binary.AppendUvarint(nil, uint64(p.bye-1)))
 		p.bye = 0
 	}
+	return dst
+}
+
+func (p *path) appendReports(dst []byte) []byte {
+	for _, r := range p.reports {
+		b := binary.AppendUvarint(appendLog(nil, r.log), r.first)
+		b = append(binary.AppendUvarint(b, r.last), byte(r.reason))
+		dst = appendFrame(dst, frameReport, append(b, r.receiver[:]...))
+	}
+	p.reports = p.reports[:0]
 	return dst
 }
 

@@ -366,8 +366,8 @@ func (m *Machine) Pending(now, grace time.Duration) []Pending {
 	return list
 }
 
-// DoneAt says whether every connected peer that wants it is done with our log
-// up to seq, and how many of them there are.
+// DoneAt says whether every peer that wants it and is connected, or that a link is for, is done with our log up to seq, and
+// how many of them there are.
 func (m *Machine) DoneAt(lane uint8, seq uint64) (peers int, done bool) {
 	done = true
 	for _, c := range m.own[lane].cursors {

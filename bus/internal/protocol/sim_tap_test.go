@@ -63,9 +63,19 @@ func eachVector(names *[]codec.LogID, body []byte, do func(id codec.LogID, said 
 }
 
 // control sees what this side sends: the right edge of the credit it gives never
-// goes back, and what it has and is done with never does.
+// goes back, and what it has and is done with never does. A report does not follow a vector that may be of what it
+// reports, but in a greeting.
 func (t *tap) control(e *simEnd, b []byte) {
+	vector := false
 	eachFrame(b, func(kind byte, body []byte) {
+		switch {
+		case kind == frameVector:
+			vector = true
+		case kind == frameReady:
+			vector = false
+		case kind == frameReport && vector:
+			e.conn.w.failf("%s: a report after a vector", e.node)
+		}
 		if len(body) >= maxControl {
 			e.conn.w.failf("%s: a control frame of %d bytes", e.node, len(body))
 		}
