@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/verbose-bus/verbose/codec"
 )
 
 // cursor is a peer's position in a log: what it was sent, what it said it has, and
@@ -209,7 +211,8 @@ type stream struct {
 
 // runIn is a run of a log as a receiver follows it.
 type runIn struct {
-	log    *log // nil: not taken on
+	id     codec.LogID
+	log    *log // nil: ours, not taken on, or forgotten
 	run    uint64
 	pos    uint64 // the end of the last thing in it
 	judged uint64 // the moment of ours at which its skips were judged

@@ -71,6 +71,7 @@ type log struct {
 	last     uint64
 	finished bool          // and we have everything up to it
 	newest   time.Duration // when the newest entry came
+	doubted  time.Duration // when its node was out of reach, if it was when that was last looked at
 
 	received int64         // bytes of fresh batches, ever
 	edge     int64         // the right edge of the credit given, in the same count; never retreats

@@ -40,7 +40,11 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 		return violation("data frame %#x of an unknown log", kind)
 	}
 	run := s.runs[alias]
-	if run.log == nil {
+	if kind == frameJudged {
+		run.judged = r.seq()
+		return r.end("judged")
+	}
+	if run.log == nil && !m.takeOnLater(p, run, kind, r) {
 		return nil
 	}
 	if m.overrun(run.log) {
@@ -53,9 +57,6 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 		defer memory.Free() // the others are numbers
 	}
 	switch kind {
-	case frameJudged:
-		run.judged = r.seq()
-		return r.end("judged")
 	case frameSkip:
 		return m.handleSkip(now, p, run, &r)
 	case frameAbsent:
@@ -86,7 +87,7 @@ func ParseOpen(kind byte, body []byte) (lane uint8, err error) {
 func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error {
 	alias := r.uvarint()
 	id := r.log()
-	run := &runIn{run: r.seq(), pos: r.seq()}
+	run := &runIn{id: id, run: r.seq(), pos: r.seq()}
 	if err := r.end("start"); err != nil {
 		return err
 	}
@@ -100,19 +101,24 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 		s.runs = append(s.runs, nil)
 	}
 	s.runs[alias] = run
-	if id.Node == m.cfg.ID {
-		return nil // our own events never come back to us: the run has no log
+	if id.Node != m.cfg.ID && !m.takeOn(p, run) {
+		m.emit(Event{Kind: EventRefused, Log: id, Text: "MaxOrigins is reached"})
 	}
-	l := m.logs[id]
+	return nil
+}
+
+// takeOn gives a run of another's log that log, if there is room for it. One that we don't know begins where the run is, unless
+// we know better.
+func (m *Machine) takeOn(p *path, run *runIn) bool {
+	l := m.logs[run.id]
 	if l == nil {
 		if len(m.logList) >= m.cfg.MaxOrigins+m.cfg.Lanes {
-			m.emit(Event{Kind: EventRefused, Log: id, Text: "MaxOrigins is reached"})
-			return nil
+			return false
 		}
-		if m.knewBefore(id, p) {
-			l = m.newLog(id, 0) // whoever could have told us what came first may be gone
+		if m.knewBefore(run.id, p) {
+			l = m.newLog(run.id, 0) // whoever could have told us what came first may be gone
 		} else {
-			l = m.newLog(id, run.pos)
+			l = m.newLog(run.id, run.pos)
 			l.learnt = p.info.ID
 		}
 	}
@@ -121,7 +127,17 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 	if run.pos > l.have {
 		m.continues(p, run, run.pos)
 	}
-	return nil
+	return true
+}
+
+// takeOnLater does so when something comes in a run whose log was refused, or forgotten: its sender does not know that, and
+// goes on where it was.
+func (m *Machine) takeOnLater(p *path, run *runIn, kind byte, r reader) bool {
+	if run.id.Node == m.cfg.ID || kind != frameBatch && kind != frameSkip && kind != frameAbsent {
+		return false // our own events never come back to us
+	}
+	run.pos = r.seq() // what was discarded is behind it
+	return r.err == nil && m.takeOn(p, run)
 }
 
 // askFor grafts: it asks the peer behind p to begin a new run right after what we have.

@@ -134,12 +134,16 @@ func (m *Machine) expire(now time.Duration, l *log) {
 		m.evict(l, ReasonExpired)
 	}
 	if l.entries.len() == 0 && !l.own && now >= l.newest+m.cfg.maxAge() {
-		if l.finished || !m.alive(l.id) {
-			if !l.finished && len(m.patterns) > 0 {
+		gone := !l.finished && !m.alive(l.id)
+		if l.finished || gone && l.doubted > l.newest {
+			if gone && len(m.patterns) > 0 {
 				m.emit(Event{Kind: EventGap, Log: l.id, First: l.have + 1, Reason: ReasonUnfinished})
 			}
 			m.forgetLog(l)
 			return
+		}
+		if l.doubted = 0; gone {
+			l.doubted = now
 		}
 		l.newest = now - m.cfg.maxAge()/2 // look again later
 	}

@@ -240,6 +240,66 @@ func TestForgottenLogIsNotFollowedFromTheBeginning(t *testing.T) {
 	})
 }
 
+// A neighbour that has not forgotten a log goes on in the run that it has, and who has follows from there: itself, and who is
+// behind it.
+func TestForgottenLogGoesOnInTheRunItHad(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		o, a := w.addNode(cfg), w.addNode(cfg, ">")
+		oa := w.link(o, a)
+		w.rest(3 * time.Second)
+		o.emitMany(3, "a.x")
+		w.runFor(7 * time.Second)
+		b := w.addNode(cfg, ">")
+		w.link(a, b)
+		w.rest(3 * time.Second)
+		w.runFor(2 * time.Second)
+		c := w.addNode(cfg, ">")
+		w.link(b, c)
+		w.rest(3 * time.Second)
+		look := b.m.logs[o.log(0)].expiry.at
+		w.runUntil(look - time.Second)
+		oa.outage(cfg.maxAge()/2 + 2*time.Second) // over two looks of B, and no two of the others
+		w.runFor(cfg.maxAge()/2 + 5*time.Second)
+		w.expect(a.m.logs[o.log(0)] != nil && b.m.logs[o.log(0)] == nil && c.m.logs[o.log(0)] != nil, "who has forgotten")
+		o.emitMany(2, "a.x")
+		w.rest(10 * time.Second)
+		for _, n := range []*simNode{b, c} {
+			n.want(o.log(0), "4-5")
+			n.wantGaps(o.log(0), "")
+		}
+	})
+}
+
+// A log that was refused is followed as soon as there is room for it.
+func TestRefusedLogIsFollowedOnceThereIsRoom(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		narrow := cfg
+		narrow.MaxOrigins = 1
+		hub := w.addNode(narrow, ">")
+		first := w.addNode(cfg)
+		w.link(first, hub)
+		w.rest(3 * time.Second)
+		first.emitMany(1, "a.x")
+		w.rest(3 * time.Second)
+		second := w.addNode(cfg)
+		w.link(second, hub)
+		w.rest(3 * time.Second)
+		second.emitMany(2, "a.x")
+		w.runFor(time.Second)
+		w.expect(len(hub.saw(EventRefused)) > 0 && hub.m.logs[second.log(0)] == nil, "not refused")
+		first.kill()
+		w.runFor(2 * cfg.maxAge())
+		w.expect(hub.m.logs[first.log(0)] == nil, "not forgotten")
+		second.emitMany(2, "a.x")
+		w.runFor(10 * time.Second)
+		hub.want(second.log(0), "3-4")
+	})
+}
+
 // A relay that returns is given what was kept for those behind it before they are back. It must not let
 // go of that.
 func TestRestartedRelayKeepsWhatItIsGivenForOthers(t *testing.T) {
