@@ -48,6 +48,7 @@ const (
 const (
 	maxLanes      = 64
 	reserveWindow = 64 << 10 // credit every log has (§7)
+	leastBatch    = 30       // bytes: its header names its log
 	maxWindow     = 8 << 20  // the most credit one log takes from the pool
 	ackBytes      = 512 << 10
 	ackEvents     = 16 << 10

@@ -165,6 +165,38 @@ func (m *Machine) size() (n int) {
 	return n
 }
 
+// Two senders that each keep to their credit may bring more than it together, for one has skipped what the other brings. Neither is
+// to blame, and what is beyond is not kept: the second is asked to go on from what there is.
+func TestTwoSendersBringMoreThanTheCredit(t *testing.T) {
+	const size = 8 << 10
+	h := newHostile()
+	h.greet()
+	id := h.log(1)
+	send := func(path PathID, kind byte, body []byte) {
+		t.Helper()
+		if err := h.m.HandleData(h.now, path, 0, kind, body, nil); err != nil {
+			t.Fatal(err)
+		}
+		h.drain()
+	}
+	next := uint64(1)
+	for _, path := range []PathID{h.path, h.honest} {
+		send(path, frameStart, appendStart(nil, 0, id, 1, next-1))
+		for sent := 0; sent < reserveWindow+h.m.cfg.MaxBatch; sent += size {
+			b := sealed(id, next, 1, size, "a.x")
+			send(path, frameBatch, append(uvarints(0, next-1, 0), b.Bytes()...))
+			next++
+		}
+	}
+	l := h.m.logs[id]
+	if most := l.edge + int64(h.m.cfg.MaxBatch) + 2*size; l.received > most || l.have >= next-1 {
+		t.Errorf("%d bytes are kept, up to %d, at most %d may be", l.received, l.have, most)
+	}
+	if g := h.m.paths[h.honest].grafts; len(g) != 1 || g[0].from != l.have+1 {
+		t.Errorf("the second is asked %+v, for what follows %d", g, l.have)
+	}
+}
+
 // Whatever a peer floods us with, while neither it nor another peer reads and nobody
 // here takes anything, what we hold stays within bounds, or the peer is cut off.
 func TestFloodsAreBounded(t *testing.T) {

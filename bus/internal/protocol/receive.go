@@ -47,8 +47,8 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 	if run.log == nil && !m.takeOnLater(p, run, kind, r) {
 		return nil
 	}
-	if m.overrun(run.log) {
-		return violation("data frame %#x of log %v, beyond the credit given", kind, run.log.id)
+	if m.crowded(run.log) {
+		return violation("data frame %#x of log %v, which has too many entries", kind, run.log.id)
 	}
 	if kind == frameBatch {
 		return m.handleBatch(now, p, run, &r, memory)
@@ -67,12 +67,15 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 	return violation("data frame of unknown kind %#x", kind)
 }
 
-// overrun says whether a log was sent more than its window allows, or more that windows
-// do not count than there is between batches: a sender that keeps to the rules
-// is at most one batch beyond its credit.
-func (m *Machine) overrun(l *log) bool {
-	return l.received > l.edge+int64(m.cfg.MaxBatch) || l.entries.len() > 2*(m.cfg.BufferMax+maxLost)
+// crowded says whether a log holds more entries than its batches and what is between them can be: windows count
+// the bytes of batches alone.
+func (m *Machine) crowded(l *log) bool {
+	return l.entries.len() > 2*(m.cfg.BufferMax+maxLost)+2*int(l.bytes/leastBatch)
 }
+
+// overrun says whether a log was sent more than its window allows, and one batch. A sender that keeps to that is not beyond, but
+// two together may be: each counts what it has sent itself.
+func (m *Machine) overrun(l *log) bool { return l.received > l.edge+int64(m.cfg.MaxBatch) }
 
 // ParseOpen reads the first frame of a data stream, which says what lane it carries.
 func ParseOpen(kind byte, body []byte) (lane uint8, err error) {
@@ -208,12 +211,18 @@ func (m *Machine) continues(p *path, run *runIn, prev uint64) bool {
 	if prev <= l.have {
 		return true
 	}
+	m.leaveBehind(p, run)
+	return false
+}
+
+// leaveBehind passes a run over, and asks for one from where we are.
+func (m *Machine) leaveBehind(p *path, run *runIn) {
+	l := run.log
 	l.behind = true
 	if l.asked == nil && l.seeking == nil && run.asked != l.have+1 { // once for what is missing now
 		run.asked = l.have + 1
 		m.askFor(p, l)
 	}
-	return false
 }
 
 // catchUp asks the next peer that is ahead, once the one asked before has given
@@ -284,6 +293,11 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader,
 	}
 	if b.First <= l.have {
 		return violation("batch: %d–%d cuts through %d", b.First, b.Last(), l.have)
+	}
+	if m.overrun(l) {
+		b.Free()
+		m.leaveBehind(p, run)
+		return nil
 	}
 	if age > m.cfg.maxAge() {
 		return m.handleLoss(now, p, run, b.First, b.Last(), ReasonExpired)

@@ -241,6 +241,26 @@ func TestMissingEventsAreFoundAtAnotherNeighbour(t *testing.T) {
 	})
 }
 
+// What is on the way is bounded by bytes, so small batches may be more than BufferMax.
+func TestManySmallBatchesWaitForASlowReceiver(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax = 100
+		o, a, b, _, _ := chain(w, cfg)
+		o.emitMany(1, "a.x")
+		w.rest(5 * time.Second)
+		b.hold()
+		for range 4000 {
+			o.emit(0, 8, "a.x")
+			w.runFor(time.Millisecond)
+		}
+		w.expect(a.m.logs[o.log(0)].entries.len() > 2*(cfg.BufferMax+maxLost), "A holds %d entries", a.m.logs[o.log(0)].entries.len())
+		b.letGo()
+		w.rest(30 * time.Second)
+		b.want(o.log(0), "1-4001")
+	})
+}
+
 // An old log outlives its origin, but not for ever.
 func TestLogOfADeadOriginIsForgotten(t *testing.T) {
 	scene(t, func(w *world) {

@@ -12,6 +12,14 @@ import (
 )
 
 // A ring is a queue.
+func TestLeastBatch(t *testing.T) {
+	b := codec.NewBuilder(codec.LogID{}, 1)
+	b.Append("x", codec.EncodingRaw, 0, nil, nil)
+	if n := len(b.Seal(nil).Bytes()); n != leastBatch {
+		t.Errorf("%d bytes, not %d", n, leastBatch)
+	}
+}
+
 func TestRingIsAQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var r ring[int]
