@@ -1,12 +1,16 @@
 package bus_test
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/bus/bustest"
 )
 
 // TestHostileSlow has neighbours that take their time, side by side: strangers in the handshake, members that
@@ -35,6 +39,32 @@ func TestHostileSlow(t *testing.T) {
 			v.book.await(t, append([]string{"transport=" + scheme}, unfinished...))
 		}
 	}})
+}
+
+// A member has HelloTimeout for all that comes before it is a peer: its control stream is waited for in the same time.
+func TestHelloTimeoutBeginsWithTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := bustest.NewNetwork(1)
+		network.Node(t, "victim")
+		slow := network.Transport("slow")
+		defer slow.Close()
+		began := time.Now()
+		conn, err := slow.Dial(t.Context(), "victim:1", uuid.Nil)
+		must(t, err)
+		pass(6 * time.Second)
+		control, err := conn.OpenStream(t.Context())
+		must(t, err)
+		_, err = control.Write([]byte{9}) // of a frame
+		must(t, err)
+		<-conn.Context().Done()
+		var peer *bus.PeerError
+		if cause := context.Cause(conn.Context()); !errors.As(cause, &peer) || peer.Code != bus.CloseHelloTimeout || !peer.Remote {
+			t.Errorf("closed with %v", cause)
+		}
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // slowMembers say as much of a hello and then wait, or get to it slowly.

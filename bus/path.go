@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -61,6 +62,8 @@ func newPath(n *Node, conn Conn, link *Link, pref uint8) *path {
 // run drives the path to its end and returns why it ended.
 func (p *path) run() error {
 	stop := context.AfterFunc(p.ctx, p.closeConn)
+	late := time.AfterFunc(helloTimeout, p.giveUp)
+	defer late.Stop()
 	control, err := p.openControl()
 	if err == nil {
 		err = p.register()
@@ -117,13 +120,16 @@ func (p *path) openControl() (Stream, error) {
 	if p.link != nil {
 		return p.conn.OpenStream(p.ctx)
 	}
-	ctx, cancel := context.WithTimeoutCause(p.ctx, helloTimeout, &PeerError{Code: CloseHelloTimeout, Peer: p.conn.Peer()})
-	defer cancel()
-	control, err := p.conn.AcceptStream(ctx)
-	if err != nil && ctx.Err() != nil {
-		return nil, context.Cause(ctx)
+	return p.conn.AcceptStream(p.ctx)
+}
+
+// giveUp ends a path that took too long to come up. The machine does not count what it took to have a control stream.
+func (p *path) giveUp() {
+	select {
+	case <-p.up:
+	default:
+		p.cancel(&PeerError{Code: CloseHelloTimeout, Peer: p.conn.Peer(), Reason: fmt.Sprintf("no hello within %v", helloTimeout)})
 	}
-	return control, err
 }
 
 // register makes the path known to the machine.
