@@ -90,7 +90,15 @@ func (c *onCommand) print(ctx context.Context, s *streams, node *bus.Node, sub *
 			break
 		}
 	}
-	return missed(max(missing, dropped.Load()))
+	return errors.Join(c.tooFew(written), missed(max(missing, dropped.Load())))
+}
+
+// tooFew is the end before as many events came as were asked for.
+func (c *onCommand) tooFew(written uint64) error {
+	if written >= c.Count {
+		return nil
+	}
+	return fmt.Errorf("interrupted: %d of %s came", written, counted(c.Count, "event"))
 }
 
 func (c *onCommand) write(s *streams, format *formatter, event bus.Event) error {

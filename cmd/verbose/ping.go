@@ -13,7 +13,7 @@ import (
 
 type pingCommand struct {
 	URL      string        `arg:"" name:"url" help:"The node's address, such as quic://127.0.0.1:7777."`
-	Count    int           `help:"How many round trips." default:"10" placeholder:"N"`
+	Count    *int          `help:"How many round trips. Default: 10." placeholder:"N"`
 	Interval time.Duration `help:"The time between two." default:"100ms" placeholder:"TIME"`
 	Wait     time.Duration `help:"How long to wait for the connection, and for each answer." default:"10s" placeholder:"TIME"`
 	nodeFlags
@@ -28,7 +28,7 @@ Example:
 }
 
 func (c *pingCommand) Run(ctx context.Context, s *streams) error {
-	if c.Count < 1 || c.Interval < 0 || c.Wait <= 0 {
+	if c.count() < 1 || c.Interval < 0 || c.Wait <= 0 {
 		return &usageError{"ping needs a --count of at least 1, an --interval that is not negative and a --wait above 0"}
 	}
 	logger := newLogger(s, c.level(slog.LevelError))
@@ -43,15 +43,27 @@ func (c *pingCommand) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	trips, lost, err := c.measure(ctx, s, peer)
-	if err != nil {
-		return err
+	trips, lost := c.measure(ctx, s, peer)
+	if len(trips) > 0 {
+		fmt.Fprintf(s.out, "%d round trips to %s: %s\n", len(trips), peer.ID(), percentiles(trips))
 	}
-	fmt.Fprintf(s.out, "%d round trips to %s: %s\n", len(trips), peer.ID(), percentiles(trips))
-	if lost > 0 {
+	switch {
+	case c.Count != nil && len(trips)+lost < *c.Count:
+		return fmt.Errorf("interrupted: %d of %s answered", len(trips), counted(uint64(*c.Count), "ping"))
+	case len(trips) == 0:
+		return fmt.Errorf("none of %d pings was answered", c.count())
+	case lost > 0:
 		return fmt.Errorf("%d of %d pings got no answer", lost, lost+len(trips))
 	}
 	return nil
+}
+
+// count is how many round trips to measure. Who does not say how many may end it sooner.
+func (c *pingCommand) count() int {
+	if c.Count == nil {
+		return 10
+	}
+	return *c.Count
 }
 
 // reach connects to one address, and waits for so long until the peer is there.
@@ -77,10 +89,10 @@ func reach(ctx context.Context, node *bus.Node, w *watcher, url string, wait tim
 	return nil, fmt.Errorf("no connection to %s within %v: check the address, and that a node listens there", url, wait)
 }
 
-func (c *pingCommand) measure(ctx context.Context, s *streams, peer *bus.Peer) (trips []time.Duration, lost int, err error) {
+func (c *pingCommand) measure(ctx context.Context, s *streams, peer *bus.Peer) (trips []time.Duration, lost int) {
 	ticker := time.NewTicker(max(c.Interval, 1))
 	defer ticker.Stop()
-	for i := range c.Count {
+	for i := range c.count() {
 		if i > 0 && c.Interval > 0 {
 			select {
 			case <-ticker.C:
@@ -102,10 +114,7 @@ func (c *pingCommand) measure(ctx context.Context, s *streams, peer *bus.Peer) (
 			fmt.Fprintf(s.out, "%d: no answer: %v\n", i+1, err)
 		}
 	}
-	if len(trips) == 0 {
-		return nil, lost, fmt.Errorf("none of %d pings was answered", c.Count)
-	}
-	return trips, lost, nil
+	return trips, lost
 }
 
 // percentiles are by nearest rank.
