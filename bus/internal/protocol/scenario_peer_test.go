@@ -226,6 +226,41 @@ func TestMaxOriginsRefusesTheNewOnly(t *testing.T) {
 }
 
 // A batch that is too old is refused, and reported.
+// Where more are away than may be connected, the one that has been away longest makes room for a newcomer.
+func TestNewcomerTakesThePlaceOfWhoIsAwayLongest(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.MaxPeers = 2
+		a := w.addNode(cfg, ">")
+		come := func() *simNode {
+			n := w.addNode(simConfig(), ">")
+			w.link(n, a)
+			w.runFor(2 * time.Second)
+			return n
+		}
+		var away []*simNode
+		for range 3 {
+			n := come()
+			n.kill()
+			w.runFor(10 * time.Second)
+			away = append(away, n)
+		}
+		w.expect(len(a.saw(EventForget)) == 0, "forgotten without need")
+		a.emitMany(2, "a.x")
+		newcomer := come()
+		forgotten := a.saw(EventForget)
+		w.expect(len(forgotten) == 1 && forgotten[0].Peer == away[0].id, "forgotten: %+v", forgotten)
+		newcomer.want(a.log(0), "")
+		for i, what := range []string{"", "1-2", "1-2"} { // the first is a newcomer again
+			away[i].boot()
+			w.runFor(2 * time.Second)
+			away[i].want(a.log(0), what)
+			away[i].kill()
+			w.runFor(10 * time.Second)
+		}
+	})
+}
+
 func TestBatchOlderThanMaxAgeIsAGap(t *testing.T) {
 	h := newHostile()
 	h.greet()
