@@ -28,15 +28,16 @@ const (
 )
 
 // Config describes a node. Its zero value but for Transports is ready to use;
-// each field's comment has its default. New never changes the caller's copy.
+// each field's comment has its default. Durations are from 1 ms to 366 days. New never
+// changes the caller's copy.
 type Config struct {
 	// ID is the node's id. It has to equal that of every transport, which the
 	// transport's certificate proves; by default it is taken from there.
 	ID uuid.UUID
-	// Name is shown to people beside the id; it need not be unique. At most 255 bytes.
+	// Name is shown to people beside the id; it need not be unique. At most 255 bytes of UTF-8.
 	Name string
 	// Channel separates buses that could reach each other: peers have to agree
-	// on it, or the connection is refused. At most 255 bytes.
+	// on it, or the connection is refused. At most 255 bytes of UTF-8.
 	Channel string
 	// Transports connect the node, at least one. A URL's scheme selects one; a bare
 	// host:port means the first. The node owns and closes them.
@@ -50,7 +51,7 @@ type Config struct {
 	AckInterval time.Duration
 	// MaxPeers is how many connected peers are accepted. Default 1,000, at most 4,096: a node tells all others who its peers are.
 	MaxPeers int
-	// MaxOrigins is how many logs of other nodes are kept. Default 4,096.
+	// MaxOrigins is how many logs of other nodes are kept. Default 4,096, at most 131,072.
 	MaxOrigins int
 
 	// Mesh has the node look for peers by itself, once it has one. It tells the others where it listens, learns
@@ -59,7 +60,7 @@ type Config struct {
 	Mesh bool
 	// MeshDegree is how many peers are enough for the mesh, whoever dialled. Default 3, at most MaxPeers.
 	MeshDegree int
-	// Advertise are the URLs at which others are told to dial this node, at most 16: addresses, not names to look up.
+	// Advertise are the URLs at which others are told to dial this node, at most 16 of 255 bytes each: addresses, not names to look up.
 	// Default with Mesh: where it listens. A listener on 0.0.0.0 or [::] is taken to be at each address that the
 	// host's interfaces have then, but for loopback and link-local ones; behind a NAT, or with a port that a
 	// container maps, it takes Advertise. Without Mesh, nobody is told anything but what is given here.
@@ -68,12 +69,13 @@ type Config struct {
 	Resolver *net.Resolver
 
 	// BufferMax bounds the events kept per origin and lane for peers that lag or
-	// are away. Default 65,536.
+	// are away. Default 65,536, at most 2³¹ − 1.
 	BufferMax int
 	// BufferBytes bounds the same in bytes. Default 64 MiB.
 	BufferBytes int64
 	// BufferTimeout is the age at which a kept event is dropped, and an absent
-	// peer forgotten. Default 15 min.
+	// peer forgotten. Default 15 min. When a newcomer comes while more than MaxPeers are
+	// away, the one that has been away longest is forgotten at once.
 	BufferTimeout time.Duration
 	// Overflow says what happens when connected peers lag behind a full buffer. Default Block.
 	Overflow Overflow
@@ -93,8 +95,9 @@ type Config struct {
 	// Lanes is the number of independent ordered logs this node's events are
 	// spread over by key, 1 to 64. Default 1: one total order.
 	Lanes int
-	// MaxEvent is the size in bytes of the largest event, payload and headers
-	// together. Default 16 MiB, at most 1 GiB. Peers with a smaller one miss larger events, and are told.
+	// MaxEvent is the size in bytes of the largest payload that is emitted; headers may have 64 KiB
+	// besides (codec.MaxHeaders). Default 16 MiB, at most 1 GiB. A node takes batches of its own MaxEvent
+	// and 68 KiB, and of 128 KiB in any case; it misses larger events, and is told.
 	MaxEvent int
 	// Encoding is how the values of Emit are encoded. Default JSON.
 	Encoding codec.Encoding

@@ -112,8 +112,8 @@ type Receipt struct {
 
 // Done waits until the event is done with at every peer that wants it and is connected or at the other end of a link: all
 // handlers there have returned, or, at a node that only passes it on, it is held. The peer of a link is waited for while it is away, and
-// before it has answered at all, until the link is closed, so ctx had better end. Done returns a *GapError if a receiver reports, or is among the
-// last 1,024 to have reported, that it misses the event.
+// before it has answered at all, until it is forgotten or the link is closed, so ctx had better end. Done returns a *GapError if the event is in
+// one that a receiver reports, or in one of the last 1,024 reported.
 func (r Receipt) Done(ctx context.Context) error {
 	if r.node == nil {
 		return nil

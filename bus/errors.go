@@ -12,7 +12,8 @@ import (
 var (
 	// ErrClosed is returned by a node, link or subscription that was closed.
 	ErrClosed = errors.New("bus: closed")
-	// ErrTooLarge is returned for an event larger than Config.MaxEvent.
+	// ErrTooLarge is returned for a payload larger than Config.MaxEvent, or headers larger
+	// than codec.MaxHeaders.
 	ErrTooLarge = errors.New("bus: event is larger than Config.MaxEvent")
 	// ErrBufferFull is returned under the policy Reject while connected peers lag
 	// behind by Config.BufferMax events or Config.BufferBytes bytes.
@@ -73,8 +74,9 @@ func (r Reason) String() string {
 }
 
 // GapError is a range of events of one origin and lane that a receiver misses
-// for good. It covers what is missing exactly, but may include events that the
-// receiver did not listen for.
+// for good. It leaves out nothing that is missing. It may include events that the
+// receiver did not listen for, and where a subscription gave up some events (ReasonOverflow,
+// ReasonStalled) of a batch in which others did not match its pattern, all of that batch.
 type GapError struct {
 	Origin   Origin
 	Lane     uint8

@@ -20,15 +20,15 @@ type LifecycleKind uint8
 const (
 	LifecycleListening    LifecycleKind = iota + 1 // Local, URL: a listener is up
 	LifecycleConnect                               // URL: a link begins an attempt to connect
-	LifecyclePathUp                                // Peer, Local, Remote: a connection was accepted by both sides
+	LifecyclePathUp                                // Peer, Local, Remote, and URL if a link dialled: a connection was accepted by both sides
 	LifecyclePeerUp                                // Peer, Name: a peer is connected
 	LifecyclePeerDown                              // Peer, Err: its last connection is gone
 	LifecycleBackoff                               // URL, Next, Err: a link waits before its next attempt
-	LifecycleRejected                              // Remote, Err: a connection was not accepted
-	LifecycleGap                                   // Gap: this node misses events
-	LifecycleReport                                // Gap: another node misses events of this one
-	LifecycleLaggard                               // Peer or Text: a peer or subscription made no progress, and drops
-	LifecycleForgotten                             // Peer: it was away for BufferTimeout, and is owed nothing more
+	LifecycleRejected                              // Peer, Remote, Err: a connection was not accepted
+	LifecycleGap                                   // Peer, Gap: this node misses events of Peer; and Text, its pattern, where a typed topic can't decode one
+	LifecycleReport                                // Peer, Gap: another node, Peer, misses events of this one
+	LifecycleLaggard                               // Peer: it made no progress, and drops; with Text, a subscription here did, to events of Peer
+	LifecycleForgotten                             // Peer: it was away for BufferTimeout, or longest of more than MaxPeers, and is owed nothing more
 	LifecycleRefused                               // Peer, Text: its events are not taken on
 	LifecycleListenFailed                          // URL, Err: a listener is down
 	LifecycleTopology                              // other nodes, their links or patterns may have changed, see Node.Topology; one at most waits for a reader

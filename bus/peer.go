@@ -131,7 +131,7 @@ type Stats struct {
 	Dropped    uint64 // events that a bound forced out of a buffer here while a peer still needed them
 	Gaps       uint64 // gaps declared here
 	Missed     uint64 // events in those gaps
-	Reported   uint64 // events of this node that others reported missing
+	Reported   uint64 // events of this node that others reported missing; may count some that were not, see GapError
 	Duplicates uint64 // batches that arrived again and were discarded
 	Logs       int    // of this node and others
 	Events     int64  // kept in all buffers

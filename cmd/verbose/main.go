@@ -40,7 +40,8 @@ Two terminals are enough to try it:
   verbose on 'orders.>' --listen quic://127.0.0.1:7777
   verbose emit orders.new '{"id": 1}' --connect quic://127.0.0.1:7777
 
-Every flag can be set by the environment: VERBOSE_LISTEN for --listen, and so on.
+Every flag can be set by the environment: VERBOSE_LISTEN for --listen, and so on; each
+command's --help names them.
 Exit status: 0 done, 1 error, 2 wrong usage, 3 events are missing.`
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }

@@ -225,7 +225,6 @@ func TestMaxOriginsRefusesTheNewOnly(t *testing.T) {
 	})
 }
 
-// A batch that is too old is refused, and reported.
 // Where more are away than may be connected, the one that has been away longest makes room for a newcomer.
 func TestNewcomerTakesThePlaceOfWhoIsAwayLongest(t *testing.T) {
 	scene(t, func(w *world) {
@@ -261,6 +260,7 @@ func TestNewcomerTakesThePlaceOfWhoIsAwayLongest(t *testing.T) {
 	})
 }
 
+// A batch that is too old is refused, and reported.
 func TestBatchOlderThanMaxAgeIsAGap(t *testing.T) {
 	h := newHostile()
 	h.greet()
