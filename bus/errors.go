@@ -14,7 +14,7 @@ var (
 	ErrClosed = errors.New("bus: closed")
 	// ErrTooLarge is returned for a payload larger than Config.MaxEvent, or headers larger
 	// than codec.MaxHeaders.
-	ErrTooLarge = errors.New("bus: event is larger than Config.MaxEvent")
+	ErrTooLarge = errors.New("bus: event is too large")
 	// ErrBufferFull is returned under the policy Reject while connected peers lag
 	// behind by Config.BufferMax events or Config.BufferBytes bytes.
 	ErrBufferFull = errors.New("bus: buffer is full: connected peers lag behind")

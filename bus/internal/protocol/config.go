@@ -21,7 +21,7 @@ type Config struct {
 
 	BufferMax     int           // events kept per log
 	BufferBytes   int64         // bytes kept per log
-	BufferTimeout time.Duration // age at which a kept batch is dropped, and an absent peer forgotten
+	BufferTimeout time.Duration // age at which a kept batch is dropped, and an absent peer forgotten (sooner where more than MaxPeers are)
 	Overflow      Overflow
 	PeerOverflow  map[uuid.UUID]Overflow // for these instead; never Reject
 	GapWait       time.Duration          // how long a gap is not declared while others may have the events

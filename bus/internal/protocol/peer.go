@@ -142,8 +142,8 @@ func (m *Machine) overflow(id uuid.UUID) Overflow {
 	return m.cfg.Overflow
 }
 
-// forgetOldest makes room for a newcomer: there are never more peers away than there
-// may be connected.
+// forgetOldest makes room for a newcomer, when more peers are away than there may be
+// connected.
 func (m *Machine) forgetOldest(now time.Duration) {
 	var oldest *peer
 	away := 0
