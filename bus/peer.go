@@ -41,7 +41,7 @@ type PeerStats struct {
 	ReceivedEvents uint64
 	ReceivedBytes  uint64
 	Unacked        int // batches on their way
-	Undone         int // batches it is not done with
+	Undone         int // batches it is not done with, but those it has that a bound forced out here
 }
 
 // Stats returns the counters; ErrNotConnected if the peer was forgotten.

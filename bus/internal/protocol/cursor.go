@@ -25,9 +25,9 @@ type cursor struct {
 	born   uint64 // where it was placed first
 	floor  uint64 // below this nothing was tracked for the peer
 	ended  uint64 // what the peer was done with, in this run of it or an earlier one
-	others uint64 // up to here it may hold what others sent it: we did not wait until it was done
+	others uint64 // up to here it may hold what we did not wait for until it was done: others sent it, or it was forced out
 
-	flight  ring[flight] // sent and not yet done, in order
+	flight  ring[flight] // sent and not yet done, in order; what was forced out, only until the peer has it
 	acked   int          // of these, how many the peer has
 	unacked int64        // bytes of the others
 	lost    []span       // wanted, and dropped before the peer had them
@@ -129,6 +129,11 @@ func (c *cursor) heard(have, done uint64) {
 		}
 		c.flight.pop()
 	}
+	for c.acked > 0 && c.flight.at(0).last <= c.log.base { // a bound did not wait for it
+		c.others = max(c.others, c.flight.at(0).last)
+		c.acked--
+		c.flight.pop()
+	}
 	c.passes(have)
 	c.forget(have)
 	c.floor = max(c.floor, done)
@@ -136,7 +141,7 @@ func (c *cursor) heard(have, done uint64) {
 	for len(c.lost) > 0 && c.lost[0].last <= have {
 		c.lost = c.lost[1:]
 	}
-	if c.demoted && c.clear() >= c.log.have {
+	if c.demoted && c.done() >= c.log.have {
 		c.demoted = false
 	}
 }

@@ -38,8 +38,10 @@ func newHostile() *hostile {
 	return h
 }
 
-func (h *hostile) hello(path PathID, id uuid.UUID) {
-	hi := hello{min: Version, max: Version, node: id, epoch: 1, maxBatch: 1 << 20, timeout: time.Minute, channel: "sim"}
+func (h *hostile) hello(path PathID, id uuid.UUID) { h.helloOf(path, id, 1) }
+
+func (h *hostile) helloOf(path PathID, id uuid.UUID, epoch uint64) {
+	hi := hello{min: Version, max: Version, node: id, epoch: epoch, maxBatch: 1 << 20, timeout: time.Minute, channel: "sim"}
 	h.mustControl(path, frameHello, hi.append(nil))
 }
 
@@ -107,6 +109,47 @@ func (h *hostile) event(k Kind) (last Event) {
 }
 
 func (h *hostile) log(epoch uint64) codec.LogID { return codec.LogID{Node: simID(1), Epoch: epoch} }
+
+// own is the machine's own log.
+func (h *hostile) own() codec.LogID { return h.m.own[0].id }
+
+// append adds a batch of one event to that.
+func (h *hostile) append() {
+	h.m.Append(h.now, h.seal(h.own(), h.m.own[0].have+1, 1))
+	h.drain()
+}
+
+// listen has the peer want everything.
+func (h *hostile) listen() {
+	rec := record{version: recordVersion{simID(1), 1, 1}, patterns: []string{">"}}
+	h.mustControl(h.path, frameRecord, rec.append(nil))
+}
+
+// read takes what there is on the peer's data stream.
+func (h *hostile) read() {
+	for {
+		b, batch := h.m.PollData(h.now, h.path, 0, nil)
+		if batch != nil {
+			batch.Free()
+		} else if len(b) == 0 {
+			return
+		}
+	}
+}
+
+// wait lets time pass, in which both peers say that they are there.
+func (h *hostile) wait(d time.Duration) {
+	h.now += d
+	h.mustControl(h.path, frameVector, nil)
+	h.mustControl(h.honest, frameVector, nil)
+	h.m.Tick(h.now)
+	h.drain()
+}
+
+// vector is one of a single log, which has alias 0.
+func vector(log codec.LogID, have, done, window uint64) []byte {
+	return append(appendLog(uvarints(1), log), uvarints(have, have, have-done, window)...)
+}
 
 func (h *hostile) seal(log codec.LogID, first uint64, count int) *codec.Batch {
 	return sealed(log, first, count, 8, "a.x")
@@ -274,6 +317,19 @@ func TestFloodsAreBounded(t *testing.T) {
 		{"nones", nil, func(h *hostile, i int) error {
 			return h.control(frameNone, none{wantID{floodID(i), 1}, 1}.append(nil))
 		}},
+		{"vectors of what is had and never done", func(h *hostile) {
+			h.m.cfg.BlockTimeout = time.Second
+			h.listen()
+			for range h.m.cfg.BufferMax {
+				h.append()
+			}
+			h.m.Wait(h.now, 0)
+			h.wait(h.m.cfg.BlockTimeout)
+		}, func(h *hostile, _ int) error {
+			h.append()
+			h.read()
+			return h.control(frameVector, vector(h.own(), h.m.own[0].have, 0, epochSlack-1))
+		}},
 		{"pings", nil, func(h *hostile, i int) error { return h.control(framePing, uvarints(uint64(i))) }},
 		{"strangers", func(h *hostile) { h.m.PathClosed(0, h.path, CodeNormal, "") }, func(h *hostile, i int) error {
 			if i > 3000 {
@@ -313,5 +369,83 @@ func TestFloodsAreBounded(t *testing.T) {
 				t.Errorf("holds %d things", n)
 			}
 		})
+	}
+}
+
+// laggard has a peer that was sent 150 events and is done with none, of which a bound has forced out 50.
+func laggard() *hostile {
+	h := newHostile()
+	h.m.cfg.BlockTimeout = time.Second
+	h.greet()
+	h.m.PathClosed(h.now, h.honest, CodeNormal, "")
+	h.listen()
+	for range h.m.cfg.BufferMax {
+		h.append()
+	}
+	h.read()
+	h.says(100, 0)
+	h.m.Wait(h.now, 0)
+	h.now += h.m.cfg.BlockTimeout
+	h.m.Tick(h.now)
+	for range 50 {
+		h.append()
+	}
+	h.read()
+	h.says(150, 0)
+	return h
+}
+
+// says has the peer tell how far it is in the machine's own log.
+func (h *hostile) says(have, done uint64) {
+	h.mustControl(h.path, frameVector, vector(h.own(), have, done, 1<<20))
+}
+
+// What was forced out is done once the peer says so, and no sooner.
+func TestReceiptOfWhatWasForcedOut(t *testing.T) {
+	h := laggard()
+	for _, done := range []uint64{0, 20, 50, 70, 149} {
+		h.says(150, done)
+		_, reached := h.m.DoneAt(0, done)
+		_, beyond := h.m.DoneAt(0, done+1)
+		if !reached || beyond {
+			t.Errorf("done with %d: %v, and the next: %v", done, reached, beyond)
+		}
+		if left := h.m.Pending(h.now, 0); left[0].Events != 150-done {
+			t.Errorf("done with %d of 150, %d are left", done, left[0].Events)
+		}
+	}
+}
+
+// Nor is it once the peer has restarted, and has not said how far it is.
+func TestReceiptOfWhatWasForcedOutWaitsForARestartedPeer(t *testing.T) {
+	h := laggard()
+	h.says(150, 20)
+	h.m.PathClosed(h.now, h.path, CodeInternal, "")
+	h.m.peers[simID(1)].link = 1
+	h.m.AddPath(h.now, PathInfo{ID: h.path, Peer: simID(1)})
+	h.helloOf(h.path, simID(1), 2)
+	_, first := h.m.DoneAt(0, 20)
+	_, rest := h.m.DoneAt(0, 21)
+	if !first || rest {
+		t.Errorf("done with what it was done with: %v, with more: %v", first, rest)
+	}
+}
+
+// A laggard is not waited for again before it is done with everything.
+func TestLaggardThatIsNeverDoneIsNotWaitedFor(t *testing.T) {
+	h := laggard()
+	h.m.cfg.BufferTimeout = time.Second
+	h.now += time.Second
+	h.m.expire(h.now, h.m.own[0])
+	h.says(150, 0)
+	h.append()
+	if held, _ := h.m.Held(0); held != 0 {
+		t.Errorf("%d events are held for it", held)
+	}
+	h.read()
+	h.says(151, 151)
+	h.append()
+	if held, _ := h.m.Held(0); held != 1 {
+		t.Errorf("%d events are held for it once it has caught up", held)
 	}
 }

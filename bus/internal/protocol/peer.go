@@ -117,6 +117,7 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 		q.marks = nil
 		for _, c := range q.cursors {
 			c.muted = false
+			c.rewind(c.floor)
 		}
 		q.orphans = len(q.patterns) > 0
 	}
@@ -186,7 +187,7 @@ func (m *Machine) claimPledges(q *peer, p *path) {
 	owed := make(map[*log]*cursor)
 	inherit := func(x *peer) {
 		for l, c := range x.cursors {
-			if owed[l] == nil || c.clear() < owed[l].clear() {
+			if owed[l] == nil || c.done() < owed[l].done() {
 				owed[l] = c
 			}
 		}
@@ -212,7 +213,7 @@ func (m *Machine) claimPledges(q *peer, p *path) {
 			m.addCursor(q, l, l.have)
 			continue
 		}
-		c := m.addCursor(q, l, kept.clear())
+		c := m.addCursor(q, l, kept.done())
 		if kept.peer.id == uuid.Nil { // it was owed everything, and why some is lost is known
 			c.lost = slices.Clone(kept.lost)
 		}

@@ -52,6 +52,29 @@ func TestRestartedReceiverIsNotGivenWhatItHadDone(t *testing.T) {
 	})
 }
 
+// What a run had and was not done with is missed by the next one, if a bound has forced it out meanwhile.
+func TestRestartedReceiverIsToldWhatWasForcedOut(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax, cfg.Overflow = 5, DropOldest
+		a, b, _ := pair(w, cfg)
+		a.emitMany(2, "a.x")
+		w.rest(5 * time.Second)
+		b.hold()
+		for range 20 {
+			a.emit(0, 8, "a.x")
+			w.runFor(200 * time.Millisecond)
+		}
+		b.kill()
+		w.runFor(time.Second)
+		b.boot()
+		b.letGo()
+		w.rest(20 * time.Second)
+		b.want(a.log(0), "18-22")
+		b.wantGaps(a.log(0), "3-17")
+	})
+}
+
 // One that cannot help does not make a gap while another can, however late.
 func TestGapIsNotDeclaredWhileAnotherHasIt(t *testing.T) {
 	scene(t, func(w *world) {
@@ -204,6 +227,28 @@ func TestNewcomerOnALinkGetsWhatWasKept(t *testing.T) {
 		l.to = c
 		w.runFor(10 * time.Second)
 		c.want(a.log(0), "2-4")
+	})
+}
+
+// What a bound has forced out of that, although the peer had it and was not done with it, is missing there.
+func TestNewcomerOnALinkIsToldWhatWasForcedOut(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax, cfg.Overflow = 5, DropOldest
+		a, b := w.addNode(cfg), w.addNode(cfg, ">")
+		l := w.link(a, b)
+		a.emitMany(2, "a.x")
+		w.rest(5 * time.Second)
+		b.hold()
+		for range 20 {
+			a.emit(0, 8, "a.x")
+			w.runFor(200 * time.Millisecond)
+		}
+		b.kill()
+		l.to = w.addNode(cfg, ">")
+		w.runFor(20 * time.Second)
+		l.to.want(a.log(0), "18-22")
+		l.to.wantGaps(a.log(0), "3-17")
 	})
 }
 
