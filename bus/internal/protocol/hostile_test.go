@@ -317,6 +317,11 @@ func TestFloodsAreBounded(t *testing.T) {
 		{"nones", nil, func(h *hostile, i int) error {
 			return h.control(frameNone, none{wantID{floodID(i), 1}, 1}.append(nil))
 		}},
+		{"wants that another peer does not read", nil, func(h *hostile, i int) error {
+			h.wait(h.m.cfg.GapWait / (maxWants / 16)) // half as many are open as may be
+			w := want{id: wantID{floodID(i), 1}, log: h.log(1), from: 1}
+			return h.control(frameWant, w.append(nil))
+		}},
 		{"vectors of what is had and never done", func(h *hostile) {
 			h.m.cfg.BlockTimeout = time.Second
 			h.listen()
@@ -369,6 +374,18 @@ func TestFloodsAreBounded(t *testing.T) {
 				t.Errorf("holds %d things", n)
 			}
 		})
+	}
+}
+
+// A question waits for nobody who does not read what they are asked.
+func TestQuestionDoesNotWaitForWhoIsNotAsked(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	h.m.paths[h.honest].wants = make([]*want, maxWants)
+	w := want{id: wantID{floodID(0), 1}, log: h.log(1), from: 1}
+	h.mustControl(h.path, frameWant, w.append(nil))
+	if n := len(h.m.paths[h.path].nones); n != 1 {
+		t.Errorf("%d answers", n)
 	}
 }
 

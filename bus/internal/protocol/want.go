@@ -70,12 +70,12 @@ func (w *want) append(b []byte) []byte {
 
 func (n none) append(b []byte) []byte { return binary.AppendUvarint(n.id.append(b), n.nearest) }
 
-// spread passes a question on to every peer but the one it came from.
+// spread passes a question on to every peer but the one it came from, and those who do not read what they are asked.
 func (m *Machine) spread(now time.Duration, w *want) {
 	m.keepWant(now, w)
 	w.awaiting = make(map[*peer]bool)
 	for _, q := range m.peerList {
-		if q != w.parent && q.active != nil {
+		if q != w.parent && q.active != nil && len(q.active.wants) < maxWants {
 			w.awaiting[q] = true
 			q.active.wants = append(q.active.wants, w)
 			m.wakeControl(q.active)
