@@ -151,6 +151,10 @@ func vector(log codec.LogID, have, done, window uint64) []byte {
 	return append(appendLog(uvarints(1), log), uvarints(have, have, have-done, window)...)
 }
 
+func appendGraft(log codec.LogID, from uint64) []byte {
+	return append(appendLog(nil, log), uvarints(from)...)
+}
+
 func (h *hostile) seal(log codec.LogID, first uint64, count int) *codec.Batch {
 	return sealed(log, first, count, 8, "a.x")
 }
@@ -186,7 +190,7 @@ func (m *Machine) size() (n int) {
 	for _, l := range m.logList {
 		n += l.entries.len() + len(l.cursors)
 		for _, c := range l.cursors {
-			n += c.flight.len() + len(c.lost)
+			n += c.flight.len() + len(c.lost) + len(c.skips)
 		}
 	}
 	for _, q := range m.peerList {
@@ -334,6 +338,23 @@ func TestFloodsAreBounded(t *testing.T) {
 			h.append()
 			h.read()
 			return h.control(frameVector, vector(h.own(), h.m.own[0].have, 0, epochSlack-1))
+		}},
+		{"grafts of what is gone", func(h *hostile) {
+			h.m.cfg.BufferTimeout = time.Second
+			for _, q := range h.m.peerList {
+				q.overflow = DropOldest
+			}
+			h.listen()
+			for range 20 {
+				h.append()
+			}
+			h.wait(h.m.cfg.BufferTimeout)
+			h.read()
+			h.mustControl(h.path, frameVector, vector(h.own(), 20, 0, reserveWindow))
+		}, func(h *hostile, _ int) error {
+			err := h.control(frameGraft, appendGraft(h.own(), 1))
+			h.read()
+			return err
 		}},
 		{"pings", nil, func(h *hostile, i int) error { return h.control(framePing, uvarints(uint64(i))) }},
 		{"strangers", func(h *hostile) { h.m.PathClosed(0, h.path, CodeNormal, "") }, func(h *hostile, i int) error {

@@ -164,7 +164,10 @@ func (c *cursor) freed(pos uint64) {
 		return
 	}
 	if c.next < c.cleared {
-		c.skips = slices.Insert(c.skips, 0, judgement{min(pos, c.cleared), 0})
+		if len(c.skips) == 0 || c.skips[0].known > 0 && len(c.skips) < maxMarks {
+			c.skips = slices.Insert(c.skips, 0, judgement{})
+		}
+		c.skips[0] = judgement{max(c.skips[0].upto, min(pos, c.cleared)), 0}
 	}
 	c.next = pos
 }

@@ -214,6 +214,25 @@ func TestAddLostIsBounded(t *testing.T) {
 	}
 }
 
+// However much is judged, and asked for again after it was let go of, few judgements are told apart; and what nobody
+// remembers was never judged.
+func TestJudgementsAreBounded(t *testing.T) {
+	c := &cursor{log: &log{base: 1000}, peer: &peer{}, cleared: 20}
+	for n := range uint64(500) {
+		c.judge(21+n, 1+n)
+	}
+	for pos := range uint64(20) {
+		c.rewind(pos)
+		c.freed(c.log.base)
+		if n := len(c.skips); n > maxMarks {
+			t.Fatalf("%d judgements", n)
+		}
+		if known := c.judgedAt(20); known != 0 {
+			t.Fatalf("what was let go of was judged at %d", known)
+		}
+	}
+}
+
 // No two logs have the same alias, and aliases stay below the number of logs.
 func TestAliasesAreDense(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
