@@ -410,6 +410,30 @@ func TestQuestionDoesNotWaitForWhoIsNotAsked(t *testing.T) {
 	}
 }
 
+// A peer that lists any number of logs we never had is heard of one that we have.
+func TestLogsThatAreNotHeldMakeRoom(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	h.listen()
+	for i := range 500 {
+		h.mustControl(h.path, frameVector, vector(codec.LogID{Node: floodID(i), Epoch: 1}, 5, 5, reserveWindow))
+	}
+	log := codec.LogID{Node: simID(2), Epoch: 1}
+	h.path, h.honest = h.honest, h.path // who brings it
+	h.mustData(frameStart, appendStart(nil, 0, log, 1, 0))
+	h.mustData(frameBatch, append(uvarints(0, 0, 0), h.seal(log, 1, 1).Bytes()...))
+	h.path, h.honest = h.honest, h.path
+	h.read()
+	c := h.m.peers[simID(1)].cursors[h.m.logs[log]]
+	if c.unacked == 0 {
+		t.Fatal("nothing was sent")
+	}
+	h.mustControl(h.path, frameVector, vector(log, 1, 1, reserveWindow))
+	if c.unacked > 0 {
+		t.Errorf("%d bytes that are acknowledged are not", c.unacked)
+	}
+}
+
 // laggard has a peer that was sent 150 events and is done with none, of which a bound has forced out 50.
 func laggard() *hostile {
 	h := newHostile()

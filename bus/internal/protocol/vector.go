@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"maps"
 	"time"
 
 	"github.com/verbose-bus/verbose/codec"
@@ -151,8 +152,8 @@ func (m *Machine) heardVector(now time.Duration, q *peer, id codec.LogID, said r
 	}
 	r := q.remote[id]
 	if r == nil {
-		if len(q.remote) >= 2*(m.cfg.MaxOrigins+maxLanes) {
-			return nil // a peer that lists more than anyone keeps is not believed more
+		if len(q.remote) >= 2*(m.cfg.MaxOrigins+maxLanes) { // of which half at most can be ours
+			maps.DeleteFunc(q.remote, func(id codec.LogID, _ *remote) bool { return m.logs[id] == nil })
 		}
 		r = &remote{}
 		q.remote[id] = r
