@@ -61,8 +61,9 @@ const (
 	maxBases      = 8  // nodes whose long records are remembered, each way on a path
 	maxEndpoints  = 16 // in a record
 	maxWants      = 1024
-	giveMost      = 64 << 10 // bytes given at a time, and what is left of the last batch
-	leastWins     = 3        // batches that a rival brings first, in a row, before it becomes the parent
+	maxAsked      = maxWants / 32 // of a peer at a time: a question may be asked four times before it is forgotten there
+	giveMost      = 64 << 10      // bytes given at a time, and what is left of the last batch
+	leastWins     = 3             // batches that a rival brings first, in a row, before it becomes the parent
 	maxName       = 255
 	maxReason     = 255
 	maxCached     = 4096                   // topics whose wanted-ness is remembered per peer

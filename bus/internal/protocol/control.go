@@ -112,9 +112,7 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	for _, g := range p.grafts {
 		dst = appendFrame(dst, frameGraft, binary.AppendUvarint(appendLog(nil, g.log), g.from))
 	}
-	for _, w := range p.wants {
-		dst = appendFrame(dst, frameWant, w.append(nil))
-	}
+	dst = m.appendWants(p, dst)
 	for _, n := range p.nones {
 		dst = appendFrame(dst, frameNone, n.append(nil))
 	}
@@ -126,7 +124,7 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 		dst = appendFrame(dst, framePong, binary.AppendUvarint(nil, token))
 	}
 	p.echoes, p.prunes, p.grafts = p.echoes[:0], p.prunes[:0], p.grafts[:0]
-	p.wants, p.nones = p.wants[:0], p.nones[:0]
+	p.nones = p.nones[:0]
 	p.pings, p.pongs = p.pings[:0], p.pongs[:0]
 	if p.bye > 0 {
 		dst = appendFrame(dst, frameBye, binary.AppendUvarint(nil, uint64(p.bye-1)))

@@ -38,8 +38,9 @@ type Machine struct {
 	met        map[uuid.UUID]acquaintance
 	self       *record
 	questions  []*want
-	nonce      uint64 // of our last one
-	clock      uint64 // grows with what we know: records stored, and peers that come with others (§8.5)
+	nonce      uint64        // of our last one
+	replied    time.Duration // when one of ours was answered last
+	clock      uint64        // grows with what we know: records stored, and peers that come with others (§8.5)
 	selfTimer  timer
 	lastSelf   time.Duration // when our record was last renewed
 

@@ -25,6 +25,7 @@ type peer struct {
 	link     LinkID
 	remote   map[codec.LogID]*remote
 	cursors  map[*log]*cursor
+	asked    int // questions that it has not answered
 
 	lostAt   time.Duration // when it was disconnected
 	clean    bool          // it left on purpose

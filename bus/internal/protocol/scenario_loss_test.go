@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -355,6 +356,54 @@ func TestMissingEventsAreFoundTwoLinksAway(t *testing.T) {
 		d.want(o.log(0), "1-105")
 		d.wantGaps(o.log(0), "")
 	})
+}
+
+// Heal through strangers, with more questions at once than a node has room for, or more answers than it lets wait. D has
+// been alone for so long that nobody is waited for.
+func TestMissingEventsOfManyLogsAreFoundTwoLinksAway(t *testing.T) {
+	for seed, c := range []struct{ origins, lanes, events int }{{50, maxSimLanes, 1}, {50, 1, 100}} {
+		if err := try(uint64(seed), func(w *world) { manyStrangers(w, c.origins, c.lanes, c.events) }); err != nil {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// manyStrangers has D miss so many events of each lane of as many origins.
+func manyStrangers(w *world, many, lanes, events int) {
+	w.lanes, w.large = lanes, true
+	cfg := simConfig()
+	cfg.MaxOrigins = 1000
+	a, c, d := w.addNode(cfg), w.addNode(cfg), w.addNode(cfg, "a.>")
+	w.link(c, a)
+	da := w.link(d, a)
+	var origins []*simNode
+	for range many {
+		o := w.addNode(cfg)
+		w.link(o, a)
+		origins = append(origins, o)
+	}
+	w.rest(5 * time.Second)
+	emit := func(count int) {
+		for _, o := range origins {
+			for i := range lanes * count {
+				o.emit(i%lanes, 8, "a.x")
+			}
+		}
+		w.runFor(time.Second)
+	}
+	emit(1)
+	da.down = true
+	da.conn.cut()
+	w.runFor(2 * cfg.GapWait)
+	emit(events) // A keeps them for D
+	w.link(d, c)
+	w.runFor(2 * cfg.GapWait)
+	for _, o := range origins {
+		for lane := range lanes {
+			d.wantGaps(o.log(lane), "")
+			d.want(o.log(lane), fmt.Sprintf("1-%d", 1+events))
+		}
+	}
 }
 
 // What is left of the events two links away is asked for before the gap is declared up to where the neighbour begins.

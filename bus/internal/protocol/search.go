@@ -33,11 +33,16 @@ func (m *Machine) seek(now time.Duration, l *log, teller *peer, last uint64, rea
 	return true
 }
 
-// askEveryone asks, and asks again when nothing has come for a while.
+// askEveryone asks, and asks again when nothing has come for a while. While other questions of ours are answered,
+// the turn of this one is still to come.
 func (m *Machine) askEveryone(now time.Duration, l *log) {
 	s := l.seeking
-	again := m.cfg.GapWait / 4
-	switch left := s.since + m.cfg.GapWait - now; {
+	again, since := m.cfg.GapWait/4, s.since
+	waits := s.want != nil && now-m.replied < again
+	if s.want != nil {
+		since = max(since, m.replied)
+	}
+	switch left := since + m.cfg.GapWait - now; {
 	case left <= -again || left <= 0 && s.want != nil:
 		m.giveUp(now, l)
 		return
@@ -45,7 +50,7 @@ func (m *Machine) askEveryone(now time.Duration, l *log) {
 		again = min(again, left)
 	}
 	m.timers.set(&s.timer, now+again)
-	if s.want != nil && s.want.given > s.given {
+	if waits || s.want != nil && s.want.given > s.given {
 		s.given = s.want.given
 		return
 	}
@@ -59,6 +64,7 @@ func (m *Machine) askEveryone(now time.Duration, l *log) {
 
 // searched is called when everyone has answered, and nobody has it.
 func (m *Machine) searched(now time.Duration, w *want) {
+	m.replied = now
 	l := m.logs[w.log]
 	if l == nil || l.seeking == nil || l.seeking.want != w {
 		return
@@ -91,6 +97,9 @@ func (m *Machine) whole(now time.Duration) bool {
 
 // given takes what someone gave.
 func (m *Machine) given(now time.Duration, w *want, g give) {
+	if !g.more {
+		m.replied = now
+	}
 	l := m.logs[w.log]
 	if l == nil || l.seeking == nil || l.seeking.want != w {
 		return

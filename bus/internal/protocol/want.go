@@ -26,7 +26,7 @@ type want struct {
 	log      codec.LogID
 	from     uint64
 	parent   *peer          // who passed it on; nil: it is our own
-	awaiting map[*peer]bool // who has not answered
+	awaiting map[*peer]bool // who has not answered, and whether it was asked yet
 	giver    *peer          // who gives the events
 	given    int64          // bytes of them
 	nearest  uint64         // the first position after from that someone has; 0: nobody has any
@@ -76,7 +76,7 @@ func (m *Machine) spread(now time.Duration, w *want) {
 	w.awaiting = make(map[*peer]bool)
 	for _, q := range m.peerList {
 		if q != w.parent && q.active != nil && len(q.active.wants) < maxWants {
-			w.awaiting[q] = true
+			w.awaiting[q] = false
 			q.active.wants = append(q.active.wants, w)
 			m.wakeControl(q.active)
 		}
@@ -84,28 +84,55 @@ func (m *Machine) spread(now time.Duration, w *want) {
 	m.reply(now, w)
 }
 
-// keepWant remembers a question for GapWait.
+// appendWants asks a peer. More questions follow once it has answered these.
+func (m *Machine) appendWants(p *path, dst []byte) []byte {
+	q := p.peer
+	for len(p.wants) > 0 && q.asked < maxAsked {
+		w := p.wants[0]
+		p.wants = p.wants[1:]
+		_, due := w.awaiting[q]
+		switch {
+		case !due:
+		case w.answered:
+			m.heardFrom(w, q)
+		default:
+			w.awaiting[q] = true
+			q.asked++
+			dst = appendFrame(dst, frameWant, w.append(nil))
+		}
+	}
+	return dst
+}
+
+// heardFrom notes that nothing more is awaited of a peer: it can be asked something else.
+func (m *Machine) heardFrom(w *want, q *peer) {
+	if w.awaiting[q] {
+		q.asked--
+	}
+	delete(w.awaiting, q)
+	if w.giver == q && !w.answered { // the rest is another's to give
+		w.giver = nil
+	}
+	if p := q.active; p != nil && len(p.wants) > 0 {
+		m.wakeControl(p)
+	}
+}
+
+// keepWant remembers a question: one of another for GapWait, and ours for as long as it is of use.
 func (m *Machine) keepWant(now time.Duration, w *want) {
 	m.questions = append(m.questions, w)
-	w.timer.fire = func(now time.Duration) { m.expireWant(now, w) }
-	m.timers.set(&w.timer, now+m.cfg.GapWait)
+	if w.parent != nil {
+		w.timer.fire = func(time.Duration) { m.forgetWant(w) }
+		m.timers.set(&w.timer, now+m.cfg.GapWait)
+	}
 }
 
 func (m *Machine) forgetWant(w *want) {
 	m.timers.stop(&w.timer)
 	m.questions = slices.DeleteFunc(m.questions, func(x *want) bool { return x == w })
-}
-
-// expireWant gives up on those who have not answered, and later forgets the question.
-func (m *Machine) expireWant(now time.Duration, w *want) {
-	if w.answered {
-		m.forgetWant(w)
-		return
+	for _, q := range m.peerList {
+		m.heardFrom(w, q)
 	}
-	m.timers.set(&w.timer, now+m.cfg.GapWait)
-	clear(w.awaiting)
-	w.giver = nil
-	m.reply(now, w)
 }
 
 // reply answers a question once everyone asked has, and nobody gives anything.
@@ -145,9 +172,12 @@ func (m *Machine) handleWant(now time.Duration, p *path, body []byte) error {
 	if w.from == 0 {
 		return violation("want: from 0")
 	}
-	if w.id.node == m.cfg.ID || m.findWant(w.id) != nil || m.open(p.peer) >= maxWants/8 || len(m.questions) >= maxWants || p.peer.slow(w.log.Lane) {
+	if w.id.node == m.cfg.ID || m.findWant(w.id) != nil {
 		m.sayNone(p, none{id: w.id})
 		return nil
+	}
+	if !m.hasRoom(w) {
+		return nil // that is no answer: it is asked again
 	}
 	if m.giveTo(p.peer, w) {
 		w.answered = true
@@ -164,14 +194,28 @@ func (q *peer) slow(lane uint8) bool {
 	return p != nil && p.out[lane] != nil && p.out[lane].gives.len() >= giveMost/64
 }
 
-// open is how many questions of a peer are not answered.
-func (m *Machine) open(q *peer) (n int) {
-	for _, w := range m.questions {
-		if w.parent == q && !w.answered {
-			n++
+// hasRoom says whether a question of another can be remembered. The oldest that everyone has answered makes room.
+func (m *Machine) hasRoom(w *want) bool {
+	others, open, over := 0, 0, (*want)(nil)
+	for _, x := range m.questions {
+		if x.parent == nil {
+			continue
+		}
+		others++
+		if x.parent == w.parent && !x.answered {
+			open++
+		}
+		if over == nil && x.answered && len(x.awaiting) == 0 {
+			over = x
 		}
 	}
-	return n
+	if open >= maxWants/8 || others >= maxWants && over == nil || w.parent.slow(w.log.Lane) {
+		return false
+	}
+	if others >= maxWants {
+		m.forgetWant(over)
+	}
+	return true
 }
 
 // giveTo sends a peer what it asked for, as far as it is here and a question goes. If it is not, it notes
@@ -261,8 +305,12 @@ func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte
 		return violation("give: %v", r.err)
 	}
 	w := m.findWant(g.id)
-	if w == nil || w.answered || w.giver != p.peer && (w.giver != nil || !w.awaiting[p.peer]) {
-		return nil // another was faster, or nobody waits for it any more
+	if w == nil || !w.awaiting[p.peer] {
+		return nil // nobody waits for it any more
+	}
+	if w.answered || w.giver != nil && w.giver != p.peer {
+		m.heardFrom(w, p.peer) // another was faster
+		return nil
 	}
 	if len(r.b) > 0 {
 		b, err := codec.ParseBatchIn(r.b, memory, m.cfg.MaxBatch)
@@ -278,9 +326,10 @@ func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte
 		return violation("give: more than is given at a time")
 	}
 	w.giver = p.peer
-	delete(w.awaiting, p.peer)
 	w.given += g.size()
-	w.answered = !g.more
+	if w.answered = !g.more; w.answered {
+		m.heardFrom(w, p.peer)
+	}
 	switch {
 	case w.parent == nil:
 		m.given(now, w, g)
@@ -297,7 +346,7 @@ func (m *Machine) handleNone(now time.Duration, p *path, body []byte) error {
 		return err
 	}
 	if w := m.findWant(n.id); w != nil && w.awaiting[p.peer] {
-		delete(w.awaiting, p.peer)
+		m.heardFrom(w, p.peer)
 		if n.nearest > w.from && (w.nearest == 0 || n.nearest < w.nearest) {
 			w.nearest = n.nearest
 		}
@@ -309,16 +358,12 @@ func (m *Machine) handleNone(now time.Duration, p *path, body []byte) error {
 // dropWants lets go of the questions of a peer that is gone, and of the answers it owes.
 func (m *Machine) dropWants(now time.Duration, q *peer) {
 	for _, w := range slices.Clone(m.questions) {
-		switch {
-		case w.parent == q:
+		if w.parent == q {
 			m.forgetWant(w)
-		case w.giver == q || w.awaiting[q]:
-			delete(w.awaiting, q)
-			if w.giver == q {
-				w.giver = nil
-			}
-			m.reply(now, w)
+			continue
 		}
+		m.heardFrom(w, q)
+		m.reply(now, w)
 	}
 }
 

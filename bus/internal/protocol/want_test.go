@@ -1,0 +1,167 @@
+package protocol
+
+import (
+	"testing"
+	"time"
+
+	"github.com/verbose-bus/verbose/codec"
+)
+
+// read has the machine's peers read from now on.
+func (h *hostile) read() {
+	h.polls = true
+	h.said(h.path, 0)
+	h.said(h.honest, 0)
+}
+
+// said polls a control stream, and returns the bodies of the frames of one kind.
+func (h *hostile) said(path PathID, kind byte) (bodies [][]byte) {
+	for b := h.m.PollControl(h.now, path, nil); len(b) > 0; b = h.m.PollControl(h.now, path, nil) {
+		eachFrame(b, func(k byte, body []byte) {
+			if k == kind {
+				bodies = append(bodies, body)
+			}
+		})
+	}
+	h.drain()
+	return bodies
+}
+
+// wait lets time pass.
+func (h *hostile) wait(d time.Duration) {
+	for end := h.now + d; h.now < end; h.drain() {
+		h.now += 10 * time.Millisecond
+		h.m.Tick(h.now)
+	}
+}
+
+// lose has the peer say that the first event of so many logs is lost.
+func (h *hostile) lose(logs int) {
+	h.m.cfg.MaxOrigins = logs
+	for i := range uint64(logs) {
+		h.mustData(frameStart, appendStart(nil, i, h.log(i+1), 1, 0))
+		h.mustData(frameAbsent, append(uvarints(i, 0, 1, 1), byte(ReasonGone)))
+	}
+}
+
+// questionOf is what a WANT asks for.
+func questionOf(body []byte) wantID {
+	r := reader{b: body}
+	r.log()
+	r.seq()
+	return r.wantID()
+}
+
+// A peer is asked so much at a time, and goes on to be asked as it answers. It does not matter that others do not.
+func TestQuestionsTakeTurns(t *testing.T) {
+	const logs = 100
+	h := newHostile()
+	h.greet()
+	h.lose(logs)
+	asked := h.said(h.path, frameWant)
+	for n := 0; n < logs; n++ {
+		if len(asked) != min(maxAsked, logs-n) {
+			t.Fatalf("after %d answers, %d questions are open", n, len(asked))
+		}
+		h.mustControl(h.path, frameNone, none{questionOf(asked[0]), 0}.append(nil))
+		asked = append(asked[1:], h.said(h.path, frameWant)...)
+	}
+	if n := len(h.said(h.honest, frameWant)); n != maxAsked {
+		t.Errorf("the other was asked %d questions", n)
+	}
+	if g := h.m.Stats().Gaps; g != 0 {
+		t.Errorf("%d gaps although the other has not answered", g)
+	}
+}
+
+// Nobody answers: the search for all ends after GapWait.
+func TestQuestionsThatNobodyAnswersEnd(t *testing.T) {
+	const logs = 100
+	h := newHostile()
+	h.greet()
+	h.read()
+	h.lose(logs)
+	h.wait(h.m.cfg.GapWait - 10*time.Millisecond)
+	if g := h.m.Stats().Gaps; g != 0 {
+		t.Errorf("%d gaps before GapWait", g)
+	}
+	h.wait(20 * time.Millisecond)
+	if g := h.m.Stats().Gaps; g != logs {
+		t.Errorf("%d gaps after GapWait", g)
+	}
+	for _, q := range h.m.peerList {
+		if q.asked != 0 || len(q.active.wants) != 0 {
+			t.Errorf("%d questions are open, and %d wait", q.asked, len(q.active.wants))
+		}
+	}
+}
+
+// A link is so slow that the answers take longer than GapWait, but they come.
+func TestSearchGoesOnWhileQuestionsAreAnswered(t *testing.T) {
+	const logs = 100
+	h := newHostile()
+	h.greet()
+	h.mustControl(h.honest, frameBye, uvarints(0))
+	h.m.PathClosed(h.now, h.honest, CodeNormal, "")
+	h.drain()
+	h.lose(logs)
+	var asked [][]byte
+	for n := 0; n < logs; n++ {
+		h.wait(h.m.cfg.GapWait / 8)
+		h.mustControl(h.path, frameVector, nil) // it lives
+		asked = append(asked, h.said(h.path, frameWant)...)
+		if len(asked) == 0 {
+			t.Fatalf("nothing is asked after %d answers", n)
+		}
+		r := reader{b: asked[0]}
+		log := r.log()
+		b := questionOf(asked[0]).append(nil)
+		b = append(append(b, 0), uvarints(1, 0)...)
+		h.mustData(frameGive, append(b, h.seal(log, 1, 1).Bytes()...))
+		asked = asked[1:]
+	}
+	if s := h.m.Stats(); s.Gaps != 0 {
+		t.Errorf("%d gaps", s.Gaps)
+	}
+}
+
+// Who has no room for a question does not say that nobody has the events.
+func TestQuestionWithoutRoomIsNotAnswered(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	w := func(i int) []byte {
+		return (&want{id: wantID{floodID(i), uint64(i) + 1}, log: h.log(1), from: 1}).append(nil)
+	}
+	for i := range 2 * maxWants / 8 {
+		h.mustControl(h.path, frameWant, w(i))
+	}
+	if n := len(h.said(h.path, frameNone)); n != 0 {
+		t.Errorf("%d answers, and nobody was heard", n)
+	}
+	h.mustControl(h.path, frameWant, w(0))
+	own := want{id: wantID{simID(0), 1}, log: h.log(1), from: 1}
+	h.mustControl(h.path, frameWant, own.append(nil))
+	if n := len(h.said(h.path, frameNone)); n != 2 {
+		t.Errorf("%d answers to a question seen before, and to one of our own", n)
+	}
+	h.wait(h.m.cfg.GapWait)
+	if n := len(h.said(h.path, frameNone)); n != 0 || len(h.m.questions) != 0 {
+		t.Errorf("%d answers to what nobody answered, and %d questions are held", n, len(h.m.questions))
+	}
+}
+
+// What was answered makes room.
+func TestAnsweredQuestionsMakeRoom(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	h.read()
+	id := codec.LogID{Node: simID(0), Epoch: 1}
+	h.m.Append(0, h.seal(id, 1, 1))
+	for i := range 3 * maxWants {
+		w := want{id: wantID{floodID(i), 1}, log: id, from: 1}
+		h.mustControl(h.path, frameWant, w.append(nil))
+		if h.m.findWant(w.id) == nil {
+			t.Fatalf("no room after %d questions", i)
+		}
+	}
+}
