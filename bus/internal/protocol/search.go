@@ -156,5 +156,5 @@ func (m *Machine) endSearch(l *log) {
 
 // found says whether what was looked for has come.
 func (s *search) found(l *log) bool {
-	return l.have >= s.from && (s.want == nil || s.want.giver == nil || s.want.answered)
+	return l.have >= s.from && (s.want == nil || !s.want.awaiting[s.want.giver])
 }

@@ -110,9 +110,6 @@ func (m *Machine) heardFrom(w *want, q *peer) {
 		q.asked--
 	}
 	delete(w.awaiting, q)
-	if w.giver == q && !w.answered { // the rest is another's to give
-		w.giver = nil
-	}
 	if p := q.active; p != nil && len(p.wants) > 0 {
 		m.wakeControl(p)
 	}
@@ -135,17 +132,19 @@ func (m *Machine) forgetWant(w *want) {
 	}
 }
 
-// reply answers a question once everyone asked has, and nobody gives anything.
+// reply answers a question once everyone asked has. If someone gave a part, that is the answer: for the rest we are
+// asked again.
 func (m *Machine) reply(now time.Duration, w *want) {
-	if w.answered || w.giver != nil || len(w.awaiting) > 0 {
+	if w.answered || len(w.awaiting) > 0 {
 		return
 	}
 	w.answered = true
-	if w.parent == nil {
+	switch {
+	case w.parent == nil:
 		m.searched(now, w)
-		return
+	case w.giver == nil:
+		m.sayNone(w.parent.active, none{w.id, w.nearest})
 	}
-	m.sayNone(w.parent.active, none{w.id, w.nearest})
 }
 
 func (m *Machine) sayNone(p *path, n none) {
@@ -310,6 +309,7 @@ func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte
 	}
 	if w.answered || w.giver != nil && w.giver != p.peer {
 		m.heardFrom(w, p.peer) // another was faster
+		m.reply(now, w)
 		return nil
 	}
 	if len(r.b) > 0 {

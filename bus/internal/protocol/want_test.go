@@ -165,3 +165,33 @@ func TestAnsweredQuestionsMakeRoom(t *testing.T) {
 		}
 	}
 }
+
+// The one that gives is lost, and another gives all of it: that is not more than is given at a time. What was passed on is
+// an answer, and not that there is none.
+func TestGiverThatIsLostHasGivenAPart(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	const other = 3
+	h.m.AddPath(h.now, PathInfo{ID: other, Peer: simID(3)})
+	h.hello(other, simID(3))
+	h.mustControl(other, frameReady, nil)
+	w := want{id: wantID{simID(2), 1}, log: h.log(1), from: 1}
+	h.mustControl(h.honest, frameWant, w.append(nil))
+	h.said(h.path, frameWant)
+	h.said(other, frameWant)
+	give := func(more byte, last uint64) []byte {
+		b := append(append(w.id.append(nil), more), uvarints(last, 0)...)
+		return append(b, sealed(h.log(1), last, 1, 40<<10, "a.x").Bytes()...)
+	}
+	h.mustData(frameGive, give(1, 1))
+	h.m.PathClosed(h.now, h.path, CodeTimeout, "")
+	h.path = other
+	h.mustData(frameGive, give(1, 1))
+	h.mustData(frameGive, give(0, 2))
+	if n := h.m.paths[h.honest].out[0].gives.len(); n != 1 {
+		t.Errorf("%d entries were passed on", n)
+	}
+	if n := len(h.said(h.honest, frameNone)); n != 0 {
+		t.Error("it says that nobody has them")
+	}
+}
