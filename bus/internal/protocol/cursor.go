@@ -35,10 +35,10 @@ type cursor struct {
 	cleared uint64       // judgements up to here are forgotten
 	told    uint64       // of the judgements in this run: what the peer was told last
 	denied  uint64       // the peer said that it can't give this position
+	theirs  *runIn       // the run that the peer began last, in the other direction
 
 	ready     bool // in its stream's queue
 	pruned    bool // the peer wants nothing more in this run
-	muted     bool // the same in the other direction: we asked the peer to send nothing more
 	flushSkip bool // tell a skip at the end now
 	toldFin   bool
 	demoted   bool // too slow for BlockTimeout: it drops until it has caught up
@@ -81,6 +81,9 @@ func (c *cursor) done() uint64 {
 	}
 	return pos
 }
+
+// muted says whether we asked the peer to send nothing more.
+func (c *cursor) muted() bool { return c.theirs != nil && c.theirs.pruned }
 
 // holds says whether the cursor keeps a log's batches against its owner's
 // wish: only a connected peer that makes progress does, and of our own logs only one that we

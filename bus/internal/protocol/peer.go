@@ -117,7 +117,7 @@ func (m *Machine) adopt(now time.Duration, p *path) {
 		clear(q.remote)
 		q.marks = nil
 		for _, c := range q.cursors {
-			c.muted = false
+			c.theirs = nil
 			c.rewind(c.floor)
 		}
 		q.orphans = len(q.patterns) > 0

@@ -126,7 +126,7 @@ func (m *Machine) takeOn(p *path, run *runIn) bool {
 		}
 	}
 	run.log = l
-	p.peer.cursors[l].muted = false
+	p.peer.cursors[l].theirs = run
 	if run.pos > l.have {
 		m.continues(p, run, run.pos)
 	}
@@ -148,7 +148,6 @@ func (m *Machine) takeOnLater(p *path, run *runIn, kind byte, r reader) bool {
 func (m *Machine) askFor(p *path, l *log) {
 	m.markVector(p, l)
 	p.vectorDue = true
-	p.peer.cursors[l].muted = false
 	p.prunes = slices.DeleteFunc(p.prunes, func(x prune) bool { return x.log == l })
 	g := graft{l.id, l.have + 1}
 	for i := range p.grafts {
@@ -358,7 +357,7 @@ func (m *Machine) handleSkip(now time.Duration, p *path, run *runIn, r *reader) 
 
 func (m *Machine) stepOver(now time.Duration, p *path, l *log, upto, known uint64) {
 	m.knows(p.peer, l, upto)
-	if upto > l.have && (l.parent == nil || l.parent.active == nil) && !p.peer.cursors[l].muted {
+	if upto > l.have && (l.parent == nil || l.parent.active == nil) && !p.peer.cursors[l].muted() {
 		l.follow(p.peer)
 	}
 	m.pass(now, l, upto, known)

@@ -27,7 +27,7 @@ func (m *Machine) took(p *path, run *runIn) {
 		if r != nil && m.paths[r.path.info.ID] == r.path { // it was not faster after all
 			m.prune(r.path, r.run)
 		}
-	case run.pruned: // on its way when we asked it to stop
+	case run.pruned || run != q.cursors[l].theirs: // on its way when we asked it to stop, or the peer began another
 	case l.parent == nil || l.parent.active == nil:
 		l.follow(q)
 	case r == nil || r.run != run:
@@ -57,7 +57,7 @@ func (m *Machine) redundant(now time.Duration, p *path, run *runIn) {
 		return
 	}
 	if q != l.parent {
-		if l.rival != nil && l.rival.run == run {
+		if l.rival != nil && l.rival.path.peer == q {
 			l.rival = nil
 		}
 		m.prune(p, run)
@@ -80,7 +80,6 @@ func (m *Machine) prune(p *path, run *runIn) {
 		return
 	}
 	run.pruned = true
-	p.peer.cursors[run.log].muted = true
 	p.prunes = slices.DeleteFunc(p.prunes, func(x prune) bool { return x.log == run.log })
 	p.prunes = append(p.prunes, prune{run.log, run.run})
 	m.wakeControl(p)

@@ -7,8 +7,8 @@ import (
 	"github.com/verbose-bus/verbose/codec"
 )
 
-// read has the machine's peers read from now on.
-func (h *hostile) read() {
+// polling has the machine's peers read from now on.
+func (h *hostile) polling() {
 	h.polls = true
 	h.said(h.path, 0)
 	h.said(h.honest, 0)
@@ -27,8 +27,8 @@ func (h *hostile) said(path PathID, kind byte) (bodies [][]byte) {
 	return bodies
 }
 
-// wait lets time pass.
-func (h *hostile) wait(d time.Duration) {
+// tick lets time pass.
+func (h *hostile) tick(d time.Duration) {
 	for end := h.now + d; h.now < end; h.drain() {
 		h.now += 10 * time.Millisecond
 		h.m.Tick(h.now)
@@ -79,13 +79,13 @@ func TestQuestionsThatNobodyAnswersEnd(t *testing.T) {
 	const logs = 100
 	h := newHostile()
 	h.greet()
-	h.read()
+	h.polling()
 	h.lose(logs)
-	h.wait(h.m.cfg.GapWait - 10*time.Millisecond)
+	h.tick(h.m.cfg.GapWait - 10*time.Millisecond)
 	if g := h.m.Stats().Gaps; g != 0 {
 		t.Errorf("%d gaps before GapWait", g)
 	}
-	h.wait(20 * time.Millisecond)
+	h.tick(20 * time.Millisecond)
 	if g := h.m.Stats().Gaps; g != logs {
 		t.Errorf("%d gaps after GapWait", g)
 	}
@@ -107,7 +107,7 @@ func TestSearchGoesOnWhileQuestionsAreAnswered(t *testing.T) {
 	h.lose(logs)
 	var asked [][]byte
 	for n := 0; n < logs; n++ {
-		h.wait(h.m.cfg.GapWait / 8)
+		h.tick(h.m.cfg.GapWait / 8)
 		h.mustControl(h.path, frameVector, nil) // it lives
 		asked = append(asked, h.said(h.path, frameWant)...)
 		if len(asked) == 0 {
@@ -144,7 +144,7 @@ func TestQuestionWithoutRoomIsNotAnswered(t *testing.T) {
 	if n := len(h.said(h.path, frameNone)); n != 2 {
 		t.Errorf("%d answers to a question seen before, and to one of our own", n)
 	}
-	h.wait(h.m.cfg.GapWait)
+	h.tick(h.m.cfg.GapWait)
 	if n := len(h.said(h.path, frameNone)); n != 0 || len(h.m.questions) != 0 {
 		t.Errorf("%d answers to what nobody answered, and %d questions are held", n, len(h.m.questions))
 	}
@@ -154,7 +154,7 @@ func TestQuestionWithoutRoomIsNotAnswered(t *testing.T) {
 func TestAnsweredQuestionsMakeRoom(t *testing.T) {
 	h := newHostile()
 	h.greet()
-	h.read()
+	h.polling()
 	id := codec.LogID{Node: simID(0), Epoch: 1}
 	h.m.Append(0, h.seal(id, 1, 1))
 	for i := range 3 * maxWants {
