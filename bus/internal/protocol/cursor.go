@@ -41,7 +41,7 @@ type cursor struct {
 	pruned    bool // the peer wants nothing more in this run
 	flushSkip bool // tell a skip at the end now
 	toldFin   bool
-	demoted   bool // too slow for BlockTimeout: it drops until it has caught up
+	demoted   uint64 // too slow for BlockTimeout: it drops until it is done with what there was up to here; 0: it is not
 }
 
 // flight is a batch that was sent and that the peer is not done with.
@@ -89,7 +89,7 @@ func (c *cursor) muted() bool { return c.theirs != nil && c.theirs.pruned }
 // wish: only a connected peer that makes progress does, and of our own logs only one that we
 // wait for.
 func (c *cursor) holds() bool {
-	return c.peer.active != nil && !c.demoted && (!c.log.own || c.peer.overflow == Block || c.peer.overflow == Reject)
+	return c.peer.active != nil && c.demoted == 0 && (!c.log.own || c.peer.overflow == Block || c.peer.overflow == Reject)
 }
 
 // rewind makes pos the position the next run starts from: all after it is
@@ -144,8 +144,8 @@ func (c *cursor) heard(have, done uint64) {
 	for len(c.lost) > 0 && c.lost[0].last <= have {
 		c.lost = c.lost[1:]
 	}
-	if c.demoted && c.done() >= c.log.have {
-		c.demoted = false
+	if c.done() >= c.demoted {
+		c.demoted = 0
 	}
 }
 

@@ -259,7 +259,7 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 		if r := q.remote[l.id]; r != nil {
 			c.heard(r.have, r.done)
 		}
-		c.demoted = false
+		c.demoted = 0
 		m.introduce(c)
 		m.enqueue(c)
 		m.markVector(p, l) // what changed while the path came up was told to nobody

@@ -215,7 +215,7 @@ func (m *Machine) waitRoom(now time.Duration, l *log) {
 }
 
 // checkStall demotes whoever kept a full log from moving for BlockTimeout: a
-// peer drops until it has caught up, local consumers are the owner's to cut off.
+// peer drops until it is done with what there is, local consumers are the owner's to cut off.
 func (m *Machine) checkStall(now time.Duration, l *log) {
 	if !m.full(l) {
 		return
@@ -226,7 +226,7 @@ func (m *Machine) checkStall(now time.Duration, l *log) {
 	}
 	for _, c := range l.cursors {
 		if c.holds() && c.clear() <= l.live {
-			c.demoted = true
+			c.demoted = l.have
 			m.emit(Event{Kind: EventLaggard, Peer: c.peer.id, Log: l.id})
 		}
 	}

@@ -242,6 +242,30 @@ func TestMissingEventsAreFoundAtAnotherNeighbour(t *testing.T) {
 	})
 }
 
+// A laggard that has caught up is waited for again, though there is always something on its way.
+func TestLaggardThatCaughtUpIsWaitedFor(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferMax, cfg.BlockTimeout, cfg.ReceiveBytes = 20, 2*time.Second, 0
+		w.lag = every(20 * time.Millisecond)
+		a, b, _ := pair(w, cfg)
+		b.hold()
+		for !a.full(0) {
+			a.emit(0, 8<<10, "a.x")
+		}
+		w.runFor(3 * time.Second)
+		w.expect(len(a.saw(EventLaggard)) == 1, "no word of the laggard")
+		b.letGo()
+		for range 400 {
+			a.emit(0, 8, "a.x")
+			w.runFor(5 * time.Millisecond)
+		}
+		c := a.m.peers[b.id].cursors[a.m.own[0]]
+		w.expect(c.done() < a.m.own[0].have, "nothing is on its way")
+		w.expect(c.holds(), "it is still not waited for")
+	})
+}
+
 // What is on the way is bounded by bytes, so small batches may be more than BufferMax.
 func TestManySmallBatchesWaitForASlowReceiver(t *testing.T) {
 	scene(t, func(w *world) {

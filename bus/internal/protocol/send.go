@@ -65,7 +65,7 @@ func (m *Machine) CaughtUp(id PathID, lane uint8) bool {
 
 // follows says whether a connected peer is to be sent an entry in its turn.
 func (m *Machine) follows(c *cursor, e *entry) bool {
-	return c.peer.active != nil && !c.pruned && !c.demoted && m.owes(c, e)
+	return c.peer.active != nil && !c.pruned && c.demoted == 0 && m.owes(c, e)
 }
 
 // isNext says whether the peer was sent an entry, or everything before it.
