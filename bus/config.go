@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"time"
@@ -254,6 +255,10 @@ func (c *Config) blocks() bool {
 	return waits(c.Overflow)
 }
 
+// maxLeap is how far, in microseconds, a run leaps past an epoch that it hears of (PROTOCOL.md §3.2): far enough not to
+// meet another, and no further than the clock goes between two runs.
+const maxLeap = 1 << 20
+
 // protocol is the part of the configuration that the state machine needs.
 func (c Config) protocol(epoch uint64) protocol.Config {
 	peers := make(map[uuid.UUID]protocol.Overflow)
@@ -261,7 +266,7 @@ func (c Config) protocol(epoch uint64) protocol.Config {
 		peers[id] = protocol.Overflow(o)
 	}
 	return protocol.Config{
-		ID: c.ID, Epoch: epoch, Name: c.Name, Channel: c.Channel, Lanes: c.Lanes,
+		ID: c.ID, Epoch: epoch, Leap: rand.Uint64N(maxLeap), Name: c.Name, Channel: c.Channel, Lanes: c.Lanes,
 		MaxPeers: c.MaxPeers, MaxOrigins: c.MaxOrigins, MaxBatch: max(c.MaxEvent+batchOverhead, 2*batchTarget),
 		BufferMax: c.BufferMax, BufferBytes: c.BufferBytes, BufferTimeout: c.BufferTimeout,
 		Overflow: protocol.Overflow(c.Overflow), PeerOverflow: peers, BlockTimeout: c.BlockTimeout, GapWait: c.GapWait, ReceiveBytes: c.ReceiveBytes,

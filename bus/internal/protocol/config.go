@@ -11,6 +11,7 @@ import (
 type Config struct {
 	ID      uuid.UUID
 	Epoch   uint64 // this run of the node (§3); higher than any before
+	Leap    uint64 // how far past one that others know it goes on, should it not be; drawn anew for each run
 	Name    string
 	Channel string
 	Lanes   int // logs of our own: 1 to 64

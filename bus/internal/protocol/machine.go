@@ -417,6 +417,9 @@ func (m *Machine) knownEpoch(id uuid.UUID) (epoch uint64) {
 	if r := m.records[id]; r != nil {
 		epoch = max(epoch, r.version.epoch)
 	}
+	if q := m.peers[id]; q != nil {
+		epoch = max(epoch, q.epoch)
+	}
 	return epoch
 }
 

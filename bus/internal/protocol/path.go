@@ -23,17 +23,18 @@ type PathInfo struct {
 
 // path is a connection, bound to a peer once its hello was accepted (§5).
 type path struct {
-	info     PathInfo
-	peer     *peer // nil until the hello
-	theirs   hello
-	greeted  bool   // our hello and snapshot were queued
-	began    uint64 // our clock when it came
-	snapshot uint64 // our clock when that was made
-	known    uint64 // up to which moment of ours the peer was told that it knows everything
-	up       bool   // the peer's snapshot is complete
-	crossed  bool   // a vector came after that: the peer has ours, too
-	silent   bool   // the peer does not answer on it
-	closing  bool
+	info      PathInfo
+	peer      *peer // nil until the hello
+	theirs    hello
+	remembers uint64 // the highest epoch of the peer seen before that
+	greeted   bool   // our hello and snapshot were queued
+	began     uint64 // our clock when it came
+	snapshot  uint64 // our clock when that was made
+	known     uint64 // up to which moment of ours the peer was told that it knows everything
+	up        bool   // the peer's snapshot is complete
+	crossed   bool   // a vector came after that: the peer has ours, too
+	silent    bool   // the peer does not answer on it
+	closing   bool
 
 	woken       bool
 	sayHello    bool
@@ -86,7 +87,7 @@ type report struct {
 // AddPath takes on a connection. The dialler greets at once; the other side
 // waits for the hello.
 func (m *Machine) AddPath(now time.Duration, info PathInfo) {
-	p := &path{info: info, began: m.clock, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
+	p := &path{info: info, remembers: m.knownEpoch(info.Peer), began: m.clock, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
 	p.vectorTimer.fire = func(time.Duration) { p.vectorDue = true; m.wakeControl(p) }
 	p.aliveTimer.fire = func(now time.Duration) { m.keepAlive(now, p) }
 	p.deadTimer.fire = func(now time.Duration) { m.checkSilence(now, p) }
@@ -118,7 +119,7 @@ func (m *Machine) greet(p *path) {
 func (m *Machine) hello(p *path) hello {
 	return hello{
 		min: Version, max: Version,
-		node: m.cfg.ID, epoch: m.cfg.Epoch, known: m.knownEpoch(p.info.Peer),
+		node: m.cfg.ID, epoch: m.cfg.Epoch, known: p.remembers,
 		nonce: p.info.Nonce, pref: p.info.Pref,
 		maxBatch: m.cfg.MaxBatch, timeout: m.cfg.Timeout,
 		name: m.cfg.Name, channel: m.cfg.Channel,
@@ -155,7 +156,7 @@ func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
 	} else if m.connected >= m.cfg.MaxPeers {
 		return &CloseError{CodeFull, fmt.Sprintf("%d peers are connected", m.connected)}
 	}
-	if h.known > m.cfg.Epoch && m.renew(h.known+1) {
+	if h.known > m.cfg.Epoch && m.renew(h.known+1+m.cfg.Leap) {
 		reason := fmt.Sprintf("going on under epoch %d", m.cfg.Epoch)
 		for _, id := range slices.Sorted(maps.Keys(m.paths)) {
 			if other := m.paths[id]; other != p && other.greeted {
@@ -166,7 +167,7 @@ func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
 			return &CloseError{CodeInternal, reason}
 		}
 	}
-	p.theirs = h
+	p.theirs, p.remembers = h, m.knownEpoch(h.node)
 	if h.known > 0 && h.known < m.cfg.Epoch && m.reborn.index == 0 {
 		m.timers.set(&m.reborn, now+min(orphanGrace, m.cfg.BufferTimeout))
 	}

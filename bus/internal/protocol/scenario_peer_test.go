@@ -347,6 +347,70 @@ func TestEpochIsRenewedWhenTheClockWentBack(t *testing.T) {
 	}
 }
 
+// comeBack starts another run of a node whose clock has gone back, once nobody has its record any more.
+func (n *simNode) comeBack() {
+	n.kill()
+	n.w.runFor(11 * time.Second)
+	n.heldUp = false
+	n.cfg.Epoch -= 500
+	n.boot()
+}
+
+// The clock went back twice, and the run between emitted nothing: its epoch is not taken again, and what
+// it was not done with comes again.
+func TestEpochOfASilentRunIsNotUsedAgain(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b := w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+		w.link(a, b)
+		b.emitMany(3, "a.x")
+		w.rest(5 * time.Second)
+		b.comeBack()
+		w.rest(20 * time.Second)
+		second := b.cfg.Epoch
+		b.hold()
+		a.emitMany(5, "a.x")
+		w.runFor(time.Second)
+		b.want(a.log(0), "1-5")
+		b.comeBack()
+		w.rest(20 * time.Second)
+		w.expect(b.cfg.Epoch > second, "epoch %d after %d", b.cfg.Epoch, second)
+		b.want(a.log(0), "1-5")
+	})
+}
+
+// Of two peers the one that is met first does not know of the run before: its epoch is not taken again, for the
+// other does.
+func TestEpochThatOnlyTheSecondPeerKnowsIsNotUsedAgain(t *testing.T) {
+	for _, leaps := range [][2]uint64{{7, 3}, {3, 7}} {
+		scene(t, func(w *world) {
+			a, v, b := w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">"), w.addNode(simConfig(), ">")
+			va, vb := w.link(v, a), w.link(v, b)
+			v.emitMany(3, "a.x")
+			w.rest(5 * time.Second)
+
+			vb.down, v.cfg.Leap = true, leaps[0]
+			v.comeBack()
+			v.emitMany(9, "a.x")
+			w.runFor(10 * time.Second)
+			second := v.log(0)
+			a.want(second, "1-9")
+
+			va.down, vb.down, v.cfg.Leap = true, false, leaps[1]
+			v.comeBack()
+			w.runFor(5 * time.Second)
+			w.expect(len(b.m.Connected()) == 1, "B has not met the third run")
+			va.down = false
+			v.emitMany(4, "a.x")
+			w.rest(20 * time.Second)
+			w.expect(v.log(0) != second, "two runs have epoch %d", second.Epoch)
+			for _, n := range []*simNode{a, b} {
+				n.want(v.log(0), "1-4")
+				w.expect(len(n.saw(EventClose)) == 0, "%s closed %+v", n, n.saw(EventClose))
+			}
+		})
+	}
+}
+
 // Interest that was confirmed while a node was alone is not, once others are in reach, before they
 // know of it.
 func TestConfirmedAloneIsNotConfirmedForNewcomers(t *testing.T) {
