@@ -407,6 +407,22 @@ func TestNewerRunOfTheSameIDSupersedes(t *testing.T) {
 	}
 }
 
+// The address leads to a run that is not the newest of its node. There may be a newer one behind it later.
+func TestLinkToAnOlderRunGoesOn(t *testing.T) {
+	w := newNetwork(t)
+	n := w.node("n")
+	identity := w.identity(uuid.New(), "twin")
+	older := w.nodeAs(identity)
+	l := w.connect(n, w.listen(older))
+	stream := n.Lifecycle(soon(t))
+	newer := w.nodeAs(identity)
+	w.connect(newer, w.listen(n))
+	e := awaitLifecycle(t, stream, func(e bus.LifecycleEvent) bool { return e.Kind == bus.LifecycleBackoff && e.URL == l.URL() })
+	if peer, ok := errors.AsType[*bus.PeerError](e.Err); !ok || peer.Code != bus.CloseSuperseded || peer.Remote {
+		t.Errorf("it waits because of %v", e.Err)
+	}
+}
+
 func TestSelf(t *testing.T) {
 	w := newNetwork(t)
 	n := w.node("n")

@@ -239,7 +239,9 @@ func (l *Link) pause(wait time.Duration, err error) bool {
 	if errors.As(err, &peer) {
 		switch peer.Code {
 		case CloseSuperseded:
-			if l.fresh() { // an earlier run may not be given up yet, and have had a later clock
+			// Who is refused here may be followed by a newer run of its node. There, an earlier run of ours may not be given
+			// up yet, and have had a later clock.
+			if !peer.Remote || l.fresh() {
 				wait = l.refused(err)
 				break
 			}
