@@ -63,15 +63,16 @@ func (e *engine) now() time.Duration { return time.Since(e.start) }
 
 // todo is what has to happen after the engine's lock is released.
 type todo struct {
-	wakes   []signal
-	starts  []*sender
-	senders []*sender // to be woken
-	closes  []*path
-	rooms   uint64 // lanes with room again
-	notes   []LifecycleEvent
-	flush   bool     // interest is new: what lanes hold back may be wanted
-	lease   *lease   // of the goroutine that collects, if it is one that reads
-	readOns []func() // of leases that are over
+	wakes    []signal
+	starts   []*sender
+	senders  []*sender // to be woken
+	closes   []*path
+	rooms    uint64 // lanes with room again
+	notes    []LifecycleEvent
+	disputed bool     // another speaks in its name
+	flush    bool     // interest is new: what lanes hold back may be wanted
+	lease    *lease   // of the goroutine that collects, if it is one that reads
+	readOns  []func() // of leases that are over
 }
 
 var todos = sync.Pool{New: func() any { return new(todo) }}
@@ -191,6 +192,8 @@ func (e *engine) handle(ev protocol.Event, now time.Duration, t *todo) {
 		}
 	case protocol.EventRefused:
 		t.notes = append(t.notes, LifecycleEvent{Kind: LifecycleRefused, Peer: ev.Log.Node, Text: ev.Text})
+	case protocol.EventDisputed:
+		t.disputed = true
 	}
 }
 
@@ -246,6 +249,9 @@ func (e *engine) act(t *todo) {
 				"laggard", cmp.Or(note.Text, "peer"), "peer", note.Peer)
 		}
 		e.node.lifecycle.publish(note)
+	}
+	if t.disputed {
+		e.node.disputes.warn(e.node.log, "another member speaks in the name of this node: give each process an identity of its own")
 	}
 	if t.flush {
 		e.node.flushLater()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -296,4 +297,34 @@ func TestHostileReader(t *testing.T) {
 			v.expectBounds("during")
 		}})
 	})
+}
+
+// TestHostileRecords has members that speak in the name of another, who wants nothing as they have it.
+func TestHostileRecords(t *testing.T) {
+	t.Parallel()
+	for name, record := range map[string]func(o bus.Origin) (epoch, version uint64){
+		"a version of its run": func(o bus.Origin) (uint64, uint64) { return o.Epoch, 1 << 61 },
+		"a later run":          func(o bus.Origin) (uint64, uint64) { return o.Epoch + 1, 1 << 61 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v, book := newVictim(t, "tcp", nil), newLogBook()
+			other := v.node("other", func(c *bus.Config) { c.Logger = slog.New(slog.NewTextHandler(book, nil)) })
+			l := v.connect(other, v.url())
+			in := collect(t, other, "x")
+			must(t, v.target.WaitInterest(soon(t), "x"))
+
+			id, r := other.ID(), v.rogue(v.identity(uuid.Nil, "rogue"))
+			epoch, version := record(other.Origin())
+			none := make([]byte, 6) // begun, name, neighbours, endpoints, live and owed
+			r.say(r.control, r.greeting(), rawFrame(0x02, id[:], uvarint(epoch), uvarint(version), none))
+			book.await(t, []string{"level=WARN", "another member speaks", "identity"})
+
+			must(t, v.target.WaitInterest(soon(t), "x"))
+			send(t, v.target, "x", "after all")
+			in.want("after all")
+			if p, err := l.Ready(soon(t)); err != nil || p.ID() != v.target.ID() {
+				t.Errorf("the link leads to %v: %v", p, err)
+			}
+		})
+	}
 }

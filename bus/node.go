@@ -24,6 +24,7 @@ type Node struct {
 	mesh         *mesh // nil: there is none
 	refusals     limiter
 	laggards     limiter
+	disputes     limiter
 	maxDataFrame int
 
 	ctx     context.Context // ends when the node has left its peers

@@ -81,7 +81,11 @@ const (
 	greetingTime  = time.Second          // within which the records of a greeting come into reach
 	orphanGrace   = 30 * time.Second     // for those behind a restarted relay to come back
 	selfPace      = 5 * time.Millisecond // our own record is renewed no oftener
+	leastPause    = time.Second          // between claims of our record that a later run seems to have made, and twice as long each time
+	mostPause     = time.Hour
 	epochSlack    = 1 << 62
+	mostKnown     = epochSlack / 2     // an epoch that is no clock's, and leaves no room for versions
+	mostVersion   = epochSlack - 1<<32 // of a record that is replaced: there is to be room for what changes later
 )
 
 // MostPeers is how many a node may have: its record lists them all.

@@ -36,6 +36,7 @@ const (
 	EventBye                       // Path, Count: the peer leaves after Count data streams end
 	EventSilent                    // Path, Peer: the peer does not answer on the path
 	EventHeard                     // Path, Peer: it does again
+	EventDisputed                  // another speaks in our name: a member that lies, or another run of this node
 	EventDone                      // something may have been done at a peer: receipts and Drain look again
 )
 

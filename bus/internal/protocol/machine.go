@@ -37,6 +37,7 @@ type Machine struct {
 	chart      chart  // what they say of who is connected to whom
 	met        map[uuid.UUID]acquaintance
 	self       *record
+	dispute    dispute
 	questions  []*want
 	nonce      uint64        // of our last one
 	replied    time.Duration // when one of ours was answered last
@@ -91,12 +92,13 @@ func New(now time.Duration, cfg Config) *Machine {
 	m.recordGC.fire = m.dropUnreachable
 	m.reborn.fire = m.settleAll
 	m.selfTimer.fire = m.refreshSelf
+	m.dispute.timer.fire = m.contest
 	m.lastSelf = now - selfPace
 	for lane := range cfg.Lanes {
 		l := m.newLog(codec.LogID{Node: cfg.ID, Epoch: cfg.Epoch, Lane: uint8(lane)}, 0)
 		m.own = append(m.own, l)
 	}
-	m.self = &record{version: recordVersion{node: cfg.ID, epoch: cfg.Epoch, version: 1}, name: cfg.Name}
+	m.self = &record{version: recordVersion{node: cfg.ID, epoch: cfg.Epoch, version: cfg.Epoch}, name: cfg.Name}
 	m.chart = newChart(m.self)
 	m.records[cfg.ID] = m.self
 	m.recordList = append(m.recordList, m.self)
@@ -147,7 +149,7 @@ func (m *Machine) Append(now time.Duration, b *codec.Batch) {
 // renew makes this a later run than any that a peer knows of, as long as nobody knows of it
 // yet: the clock that the epoch came from has gone back (§3.2).
 func (m *Machine) renew(epoch uint64) bool {
-	if m.upped || epoch >= epochSlack {
+	if m.upped || epoch >= mostKnown {
 		return false
 	}
 	m.cfg.Epoch = epoch
@@ -166,7 +168,7 @@ func (m *Machine) renew(epoch uint64) bool {
 			}
 		}
 	}
-	m.self.version.epoch = epoch
+	m.self.version.epoch, m.self.version.version = epoch, max(epoch, m.self.version.version)
 	return true
 }
 

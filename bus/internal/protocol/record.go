@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"slices"
@@ -27,9 +28,9 @@ func (r *reader) recordVersion() recordVersion {
 	return recordVersion{node: r.id(), epoch: r.seq(), version: r.seq()}
 }
 
-// newer compares two versions of the same node.
+// newer compares two versions of the same node. Those of a run begin at its epoch.
 func (v recordVersion) newer(w recordVersion) bool {
-	return cmp.Or(cmp.Compare(v.epoch, w.epoch), cmp.Compare(v.version, w.version)) > 0
+	return cmp.Or(cmp.Compare(v.version, w.version), cmp.Compare(v.epoch, w.epoch)) > 0
 }
 
 // record is what every node knows of one node: its neighbours and what it
@@ -54,6 +55,21 @@ type record struct {
 	sought   uint64         // of our own: the version of our patterns in it
 	lostAt   time.Duration  // since when the node is out of reach; 0: it is not
 	heardAt  time.Duration  // when it was passed on although it was out of reach
+}
+
+// says reports whether a record of the same node says the same.
+func (r *record) says(x *record) bool {
+	return r.name == x.name && r.begun == x.begun && r.live == x.live && slices.Equal(r.neighbours, x.neighbours) &&
+		slices.Equal(r.endpoints, x.endpoints) && slices.Equal(r.patterns, x.patterns)
+}
+
+// newer compares two records of the same node. Where two say different things under one version, all nodes take the same
+// of them: so their node hears of what it did not say, or nobody has it.
+func (r *record) newer(x *record) bool {
+	if r.version != x.version || r.says(x) {
+		return r.version.newer(x.version)
+	}
+	return bytes.Compare(r.append(nil), x.append(nil)) > 0
 }
 
 func (r *record) append(b []byte) []byte {
@@ -162,7 +178,7 @@ func (m *Machine) refreshSelf(now time.Duration) {
 	patterns = append(patterns, brief(owed)...)
 	begun := m.begun()
 	defer m.list()
-	if begun == m.self.begun && slices.Equal(neighbours, m.self.neighbours) && slices.Equal(m.endpoints, m.self.endpoints) &&
+	if m.self.version.version > m.dispute.above && begun == m.self.begun && slices.Equal(neighbours, m.self.neighbours) && slices.Equal(m.endpoints, m.self.endpoints) &&
 		slices.Equal(patterns, m.self.patterns) && live == m.self.live {
 		if m.self.sought = m.patternsVersion; m.self.awaiting == nil {
 			m.confirm()
@@ -170,7 +186,7 @@ func (m *Machine) refreshSelf(now time.Duration) {
 		return
 	}
 	v := m.self.version
-	v.version++
+	v.version = max(v.version, m.dispute.above) + 1
 	m.storeRecord(&record{version: v, name: m.cfg.Name, neighbours: neighbours, endpoints: m.endpoints, patterns: patterns, live: live, begun: begun, sought: m.patternsVersion})
 	m.flood(now, m.self, nil)
 }
@@ -285,12 +301,7 @@ func (m *Machine) handleRecord(now time.Duration, p *path, kind byte, body []byt
 	}
 	p.heard.note(rec)
 	if id == m.cfg.ID {
-		if rec.version.epoch > m.cfg.Epoch {
-			return &CloseError{CodeSuperseded, "a node of our id has a higher epoch"}
-		}
-		if rec.version == m.self.version {
-			m.answered(now, m.self, p.peer)
-		}
+		m.heardSelf(now, p, rec)
 		return nil
 	}
 	old := m.records[id]
@@ -303,7 +314,7 @@ func (m *Machine) handleRecord(now time.Duration, p *path, kind byte, body []byt
 		}
 		m.echo(p, rec.version)
 		return nil
-	case old == nil || rec.version.newer(old.version):
+	case old == nil || rec.newer(old):
 		if _, listed := slices.BinarySearchFunc(m.self.neighbours, p.peer.id, compareIDs); !listed && p.peer.active != nil {
 			m.refreshSelf(now) // who hears of the record has to know which way it came
 		}
@@ -318,6 +329,8 @@ func (m *Machine) handleRecord(now time.Duration, p *path, kind byte, body []byt
 		if !m.isReachable(id) {
 			m.missing(rec, now)
 		}
+	case old.newer(rec):
+		m.queueRecord(p, old) // the peer is behind
 	case old.version == rec.version && !m.isReachable(id):
 		// Out of reach until now: those behind us may have dropped it, and who it
 		// is behind follows. It goes around a ring only once.
@@ -330,8 +343,6 @@ func (m *Machine) handleRecord(now time.Duration, p *path, kind byte, body []byt
 				m.missing(old, now)
 			}
 		}
-	case old.version.newer(rec.version):
-		m.queueRecord(p, old) // the peer is behind
 	case old.awaiting[p.peer]:
 		m.answered(now, old, p.peer)
 		m.echo(p, old.version)

@@ -53,7 +53,7 @@ func (w *world) twin(n *simNode, epoch uint64) *simNode {
 	cfg := n.cfg
 	cfg.Epoch = epoch
 	x := &simNode{w: w, name: n.name + "'", id: n.id, cfg: cfg, patterns: n.patterns, consumers: 1}
-	x.cfg.Epoch--
+	x.cfg.Epoch -= simRun
 	x.boot()
 	return x
 }
@@ -335,7 +335,7 @@ func TestEpochIsRenewedWhenTheClockWentBack(t *testing.T) {
 			first := b.log(0)
 			b.kill()
 			w.runFor(time.Second)
-			b.cfg.Epoch -= 500
+			b.cfg.Epoch -= 2 * simRun
 			b.boot()
 			b.emitMany(4, "a.x")
 			w.rest(20 * time.Second)
@@ -352,7 +352,7 @@ func (n *simNode) comeBack() {
 	n.kill()
 	n.w.runFor(11 * time.Second)
 	n.heldUp = false
-	n.cfg.Epoch -= 500
+	n.cfg.Epoch -= 2 * simRun
 	n.boot()
 }
 
@@ -424,4 +424,15 @@ func TestConfirmedAloneIsNotConfirmedForNewcomers(t *testing.T) {
 		r := b.m.records[a.id]
 		w.expect(r != nil && r.version == a.m.self.version, "confirmed, and B has %+v", r)
 	})
+}
+
+// An epoch that is no clock's would leave no room for the versions of the record.
+func TestKnownEpochThatIsNoClocksIsNotOutrun(t *testing.T) {
+	h := newHostile()
+	m := New(0, h.m.cfg)
+	m.AddPath(0, PathInfo{ID: 1, Peer: simID(1)})
+	hi := hello{min: Version, max: Version, node: simID(1), epoch: 1, known: epochSlack - 9, maxBatch: 1 << 20, timeout: time.Minute, channel: "sim"}
+	if err := m.HandleControl(0, 1, frameHello, hi.append(nil)); err != nil || m.Epoch() != 1 {
+		t.Errorf("epoch %d, %v", m.Epoch(), err)
+	}
 }

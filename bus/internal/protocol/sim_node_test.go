@@ -55,16 +55,19 @@ func (n *simNode) String() string { return n.name }
 func (w *world) addNode(cfg Config, patterns ...string) *simNode {
 	i := len(w.nodes)
 	n := &simNode{w: w, name: string(rune('A' + i)), id: simID(i), cfg: cfg, patterns: patterns, consumers: 1}
-	n.cfg.ID, n.cfg.Epoch, n.cfg.Name, n.cfg.Lanes = n.id, 1000, n.name, w.lanes
+	n.cfg.ID, n.cfg.Epoch, n.cfg.Name, n.cfg.Lanes = n.id, 10*simRun, n.name, w.lanes
 	w.nodes = append(w.nodes, n)
 	n.boot()
 	return n
 }
 
+// simRun is how far the epochs of two runs are apart: no run makes as many versions of its record.
+const simRun = 1 << 20
+
 // boot starts a run of the node.
 func (n *simNode) boot() {
 	n.w.disturb(0)
-	n.cfg.Epoch++
+	n.cfg.Epoch += simRun
 	n.m = New(n.w.now, n.cfg)
 	n.ends = map[PathID]*simEnd{}
 	n.told = map[teller]remote{}
