@@ -1,12 +1,12 @@
 package certs
 
 import (
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 )
 
@@ -73,41 +73,71 @@ func readPrivate(path string) ([]byte, error) {
 	return data, nil
 }
 
-// createFile writes a new file, and leaves none behind if it fails.
+// createFile writes a new file: all of it, or none.
 func createFile(path string, data []byte, mode os.FileMode) error {
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	draft, err := writeDraft(path, data, mode)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(draft)
+	err = os.Link(draft, path) // which replaces nothing
+	if err != nil && !errors.Is(err, os.ErrExist) {
+		err = moveNew(draft, path)
+	}
 	if errors.Is(err, os.ErrExist) {
 		return existsError(path)
 	}
 	if err != nil {
 		return fmt.Errorf("certs: %w", err)
 	}
-	if err := finish(file, data); err != nil {
-		return errors.Join(err, os.Remove(path))
+	return nil
+}
+
+// moveNew moves a file to where none may be, on file systems without hard links: an empty file
+// takes the name first.
+func moveNew(from, to string) error {
+	file, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = file.Close(); err == nil {
+		err = os.Rename(from, to)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(to))
 	}
 	return nil
 }
 
 // replaceFile writes a file that only its owner can read beside path, and moves it there.
 func replaceFile(path string, data []byte) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("certs: %s is a directory: name a file in it", path)
-	}
-	// os.CreateTemp makes files with mode 0600.
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*")
-	if beside, ok := errors.AsType[*os.PathError](err); ok {
-		return fmt.Errorf("certs: %s can't be written: its directory has to be there and writable: %w", path, beside.Err)
-	}
+	draft, err := writeDraft(path, data, 0o600)
 	if err != nil {
-		return fmt.Errorf("certs: %w", err)
+		return err
 	}
-	if err := finish(file, data); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return errors.Join(fmt.Errorf("certs: %w", err), os.Remove(file.Name()))
+	if err := os.Rename(draft, path); err != nil {
+		return errors.Join(fmt.Errorf("certs: %w", err), os.Remove(draft))
 	}
 	return nil
+}
+
+// writeDraft writes a file beside path, to be moved there, and leaves none behind if it fails.
+func writeDraft(path string, data []byte, mode os.FileMode) (draft string, err error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return "", fmt.Errorf("certs: %s is a directory: name a file in it", path)
+	}
+	draft = path + ".new-" + rand.Text()
+	file, err := os.OpenFile(draft, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if beside, ok := errors.AsType[*os.PathError](err); ok {
+		return "", fmt.Errorf("certs: %s can't be written: its directory has to be there and writable: %w", path, beside.Err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("certs: %w", err)
+	}
+	if err := finish(file, data); err != nil {
+		return "", errors.Join(err, os.Remove(draft))
+	}
+	return draft, nil
 }
 
 // finish writes data to the disk and closes the file, so that a crash after it
