@@ -58,7 +58,7 @@ func NewCA(name string, options ...Option) (*CA, error) {
 // Issue makes a key and a certificate for a node. [uuid.Nil] stands for a random id; the name is
 // for people, may be empty, and is up to 64 letters, digits, spaces, dots, hyphens and underscores.
 // Without [Valid] the certificate ends with the CA's at the latest.
-// Nothing is written: see [CA.Store] and [Identity.Save].
+// Nothing is written: see [CA.Store] and [Identity.SaveNew].
 func (ca *CA) Issue(id uuid.UUID, name string, options ...Option) (*Identity, error) {
 	if err := checkName(name); err != nil {
 		return nil, err

@@ -85,6 +85,15 @@ func (id *Identity) Save(path string) error {
 	return replaceFile(path, data)
 }
 
+// SaveNew is Save without replacing: it fails with [os.ErrExist] where there is a file already.
+func (id *Identity) SaveNew(path string) error {
+	data, err := id.encode()
+	if err != nil {
+		return err
+	}
+	return createFile(path, data, 0o600)
+}
+
 func (id *Identity) encode() ([]byte, error) {
 	certificate := id.Certificate()
 	key, err := encodeKey(certificate.PrivateKey)

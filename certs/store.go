@@ -134,11 +134,7 @@ func makeDevelopment(dir string) error {
 // the path. It never overwrites: see [CA.Renew] for that.
 func (ca *CA) Store(id *Identity) (string, error) {
 	if ca.dir == "" {
-		return "", errors.New("certs: this CA has no directory: use Identity.Save")
-	}
-	data, err := id.encode()
-	if err != nil {
-		return "", err
+		return "", errors.New("certs: this CA has no directory: use Identity.SaveNew")
 	}
 	dir := filepath.Join(ca.dir, nodesDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -148,7 +144,7 @@ func (ca *CA) Store(id *Identity) (string, error) {
 		return "", err // another CA's certificate may have a name unfit for a file
 	}
 	path := filepath.Join(dir, id.Name()+".pem")
-	err = createFile(path, data, 0o600)
+	err := id.SaveNew(path)
 	if errors.Is(err, os.ErrExist) {
 		return "", fmt.Errorf("certs: %s exists and is not overwritten: choose another name, or renew it with `verbose certs renew`: %w", path, os.ErrExist)
 	}

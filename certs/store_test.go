@@ -38,6 +38,32 @@ func TestInitCANeverOverwrites(t *testing.T) {
 	}
 }
 
+func TestSaveNewNeverOverwrites(t *testing.T) {
+	dir := t.TempDir()
+	id := issue(t, newCA(t, "test"), "n")
+	path := filepath.Join(dir, "n.pem")
+	if err := id.SaveNew(path); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Show(path); err != nil || got.Fingerprint != id.Info().Fingerprint {
+		t.Errorf("saved %+v, %v", got, err)
+	}
+	if err := issue(t, newCA(t, "test"), "n").SaveNew(path); !errors.Is(err, os.ErrExist) {
+		t.Errorf("saved twice: %v, want os.ErrExist", err)
+	}
+	if got, err := Show(path); err != nil || got.Fingerprint != id.Info().Fingerprint {
+		t.Errorf("the file is now %+v, %v", got, err)
+	}
+	wantError(t, id.SaveNew(dir), dir, "is a directory")
+	wantFiles(t, dir, "n.pem")
+	if err := os.Symlink("nowhere.pem", filepath.Join(dir, "link.pem")); err != nil {
+		t.Skip(err) // not every user of Windows may
+	}
+	if err := id.SaveNew(filepath.Join(dir, "link.pem")); !errors.Is(err, os.ErrExist) {
+		t.Errorf("over a link that leads nowhere: %v, want os.ErrExist", err)
+	}
+}
+
 func TestLoadCA(t *testing.T) {
 	dir := t.TempDir()
 	_, err := LoadCA(dir)

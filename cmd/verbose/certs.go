@@ -104,13 +104,14 @@ func (c *certsInitCommand) Run(s *streams) error {
 type certsIssueCommand struct {
 	Name string `arg:"" optional:"" help:"The node's name, for people and for the file. Default: its id."`
 	ID   string `help:"The node's id, a UUID. Default: a random one." placeholder:"UUID"`
-	Out  string `help:"The file to write. Default: nodes/NAME.pem in the CA's directory." placeholder:"FILE"`
+	Out  string `help:"The new file to write. Default: nodes/NAME.pem in the CA's directory." placeholder:"FILE"`
 	caFlags
 	validFlag
 }
 
 func (*certsIssueCommand) Help() string {
-	return `The file has the certificate and its private key. Its path is printed.
+	return `The file has the certificate and its private key. Its path is printed. A file that is there already
+is not overwritten: verbose certs renew replaces one.
 
 Example:
 
@@ -141,7 +142,7 @@ func (c *certsIssueCommand) Run(s *streams) error {
 	if path == "" {
 		path, err = ca.Store(identity)
 	} else {
-		err = identity.Save(path)
+		err = identity.SaveNew(path)
 	}
 	if err != nil {
 		return err
