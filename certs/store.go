@@ -146,10 +146,20 @@ func (ca *CA) Store(id *Identity) (string, error) {
 	path := filepath.Join(dir, id.Name()+".pem")
 	err := id.SaveNew(path)
 	if errors.Is(err, os.ErrExist) {
-		return "", fmt.Errorf("certs: %s exists and is not overwritten: choose another name, or renew it with `verbose certs renew`: %w", path, os.ErrExist)
+		return "", storedError(path)
 	}
 	if err != nil {
 		return "", err
 	}
 	return path, nil
+}
+
+// storedError says what can be done about a file that has a node's name already.
+func storedError(path string) error {
+	if data, err := os.ReadFile(path); err == nil {
+		if _, err := tls.X509KeyPair(data, data); err != nil {
+			return fmt.Errorf("certs: %s exists and is not overwritten, but holds no certificate with its private key: delete it, or choose another name: %w", path, os.ErrExist)
+		}
+	}
+	return fmt.Errorf("certs: %s exists and is not overwritten: choose another name, or renew it with `verbose certs renew`: %w", path, os.ErrExist)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -144,6 +145,29 @@ func TestStoreListShow(t *testing.T) {
 	}
 	_, err = List(t.TempDir())
 	wantError(t, err, "verbose certs init")
+}
+
+// TestStoreBesideABrokenFile holds that what can't be renewed is not to be renewed.
+func TestStoreBesideABrokenFile(t *testing.T) {
+	ca, err := InitCA(t.TempDir(), "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := issue(t, ca, "a")
+	path, err := ca.Store(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = ca.Store(a)
+	wantError(t, err, path, "exists and is not overwritten", "verbose certs renew")
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err = ca.Store(a)
+	wantError(t, err, path, "holds no certificate with its private key", "delete it")
+	if !errors.Is(err, os.ErrExist) || strings.Contains(err.Error(), "renew") {
+		t.Errorf("error %q, want os.ErrExist, and nothing about renewing", err)
+	}
 }
 
 // TestDevelopmentRace holds that whoever asks first, all get one CA.
