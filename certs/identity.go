@@ -76,7 +76,8 @@ func (id *Identity) Info() Info { return newInfo("", id.leaf()) }
 func (id *Identity) leaf() *x509.Certificate { return id.inUse.Load().certificate.Leaf }
 
 // Save writes certificate and private key to path, readable by its owner only. It replaces
-// an older file in one step: a reader sees either all of the old or all of the new.
+// an older file in one step: a reader sees either all of the old or all of the new. The new file has the old one's owner,
+// who can then read the key; if path is a link, the file it leads to is replaced.
 func (id *Identity) Save(path string) error {
 	data, err := id.encode()
 	if err != nil {
@@ -85,7 +86,7 @@ func (id *Identity) Save(path string) error {
 	return replaceFile(path, data)
 }
 
-// SaveNew is Save without replacing: it fails with [os.ErrExist] where there is a file already.
+// SaveNew is [Identity.Save] without replacing: it fails with [os.ErrExist] where there is a file already.
 func (id *Identity) SaveNew(path string) error {
 	data, err := id.encode()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 )
 
@@ -75,7 +76,7 @@ func readPrivate(path string) ([]byte, error) {
 
 // createFile writes a new file: all of it, or none.
 func createFile(path string, data []byte, mode os.FileMode) error {
-	draft, err := writeDraft(path, data, mode)
+	draft, err := writeDraft(path, data, mode, nil)
 	if err != nil {
 		return err
 	}
@@ -109,9 +110,14 @@ func moveNew(from, to string) error {
 	return nil
 }
 
-// replaceFile writes a file that only its owner can read beside path, and moves it there.
+// replaceFile writes a file that only its owner can read beside path, and moves it there. The owner
+// stays who it was, and of a link what it leads to is replaced: that is what a node reads.
 func replaceFile(path string, data []byte) error {
-	draft, err := writeDraft(path, data, 0o600)
+	path, old, err := replaced(path)
+	if err != nil {
+		return fmt.Errorf("certs: %w", err)
+	}
+	draft, err := writeDraft(path, data, 0o600, old)
 	if err != nil {
 		return err
 	}
@@ -121,8 +127,23 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// writeDraft writes a file beside path, to be moved there, and leaves none behind if it fails.
-func writeDraft(path string, data []byte, mode os.FileMode) (draft string, err error) {
+// replaced is the file behind path; old is nil if there is none yet.
+func replaced(path string) (file string, old os.FileInfo, err error) {
+	old, err = os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return path, nil, nil
+	}
+	if err == nil && old.Mode()&os.ModeSymlink != 0 {
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			old, err = os.Lstat(path)
+		}
+	}
+	return path, old, err
+}
+
+// writeDraft writes a file beside path, to be moved there, and leaves none behind if it fails. Its owner is that of
+// the old one, if there is one to be replaced.
+func writeDraft(path string, data []byte, mode os.FileMode, old os.FileInfo) (draft string, err error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return "", fmt.Errorf("certs: %s is a directory: name a file in it", path)
 	}
@@ -134,16 +155,19 @@ func writeDraft(path string, data []byte, mode os.FileMode) (draft string, err e
 	if err != nil {
 		return "", fmt.Errorf("certs: %w", err)
 	}
-	if err := finish(file, data); err != nil {
+	if err := fill(file, data, old); err != nil {
 		return "", errors.Join(err, os.Remove(draft))
 	}
 	return draft, nil
 }
 
-// finish writes data to the disk and closes the file, so that a crash after it
+// fill writes data to the disk and closes the file, so that a crash after it
 // leaves no empty file under a final name.
-func finish(file *os.File, data []byte) error {
+func fill(file *os.File, data []byte, old os.FileInfo) error {
 	_, err := file.Write(data)
+	if err == nil && old != nil {
+		err = inherit(file, old)
+	}
 	if err == nil {
 		err = file.Sync()
 	}

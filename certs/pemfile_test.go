@@ -73,6 +73,42 @@ func TestMoveNew(t *testing.T) {
 	wantFiles(t, dir, "to")
 }
 
+// TestSaveThroughLinks holds that what a link leads to is replaced, which is what others read.
+func TestSaveThroughLinks(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	target, link, deep := filepath.Join(elsewhere, "n.pem"), filepath.Join(dir, "a.pem"), filepath.Join(dir, "b.pem")
+	ca := newCA(t, "test")
+	if err := issue(t, ca, "n").Save(target); err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range map[string]string{link: target, deep: "a.pem"} {
+		if err := os.Symlink(to, from); err != nil {
+			t.Skip(err) // not every user of Windows may
+		}
+	}
+	renewed := issue(t, ca, "n")
+	if err := renewed.Save(deep); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{deep, link, target} {
+		if got, err := Show(path); err != nil || got.Fingerprint != renewed.Info().Fingerprint {
+			t.Errorf("%s holds %+v, %v", path, got, err)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode().IsRegular() != (path == target) {
+			t.Errorf("%s is now %v, %v", path, info.Mode(), err)
+		}
+	}
+	wantFiles(t, dir, "a.pem", "b.pem")
+	wantFiles(t, elsewhere, "n.pem")
+
+	if err := os.Remove(target); err != nil {
+		t.Fatal(err)
+	}
+	if err := renewed.Save(deep); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a link that leads nowhere: %v, want os.ErrNotExist", err)
+	}
+}
+
 // wantFiles holds that a directory has these files, and that no drafts are left.
 func wantFiles(t *testing.T, dir string, want ...string) {
 	t.Helper()

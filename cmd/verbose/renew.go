@@ -20,7 +20,7 @@ type certsRenewCommand struct {
 }
 
 func (*certsRenewCommand) Help() string {
-	return `The node's id and name stay, and its private key. The file is replaced in one step; a node that
+	return `The node's id and name stay, its private key, and the file's owner. The file is replaced in one step; a node that
 runs takes it up for its next connections, without a restart. What was copied elsewhere has to be copied again. The exit
 status is 1 if anything that was to be renewed could not be.
 
