@@ -166,7 +166,7 @@ func (c *certsListCommand) Run(s *streams) error {
 		fmt.Fprintln(table, "NAME\tID\tVALID UNTIL\tFILE")
 	}
 	for _, info := range list {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", info.Name, idOf(info), validity(info), filepath.ToSlash(info.File))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", printable(info.Name), idOf(info), validity(info), filepath.ToSlash(info.File))
 	}
 	table.Flush()
 	return err
@@ -188,9 +188,9 @@ func (c *certsShowCommand) Run(s *streams) error {
 		return err
 	}
 	table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "name\t%s\n", info.Name)
+	fmt.Fprintf(table, "name\t%s\n", printable(info.Name))
 	fmt.Fprintf(table, "id\t%s\n", idOf(info))
-	fmt.Fprintf(table, "issuer\t%s\n", info.Issuer)
+	fmt.Fprintf(table, "issuer\t%s\n", printable(info.Issuer))
 	fmt.Fprintf(table, "valid from\t%s\n", timeText(info.NotBefore))
 	fmt.Fprintf(table, "valid until\t%s\n", validity(info))
 	fmt.Fprintf(table, "sha-256\t%s\n", info.Fingerprint)

@@ -2,11 +2,19 @@ package main
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/hex"
+	"encoding/pem"
+	"math/big"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -79,5 +87,26 @@ func cmdLines(ts *testscript.TestScript, neg bool, args []string) {
 	got, want := []byte(ts.ReadFile(args[0])), []byte(ts.ReadFile(args[1]))
 	if len(got) != len(want)+1 || !bytes.HasPrefix(got, want) {
 		ts.Fatalf("%s (%d bytes) is not %s (%d bytes) with its last line ended", args[0], len(got), args[1], len(want))
+	}
+}
+
+// cmdForged is: forged FILE…. It writes an identity whose name is made to look like more than a name.
+func cmdForged(ts *testscript.TestScript, neg bool, args []string) {
+	public, key, err := ed25519.GenerateKey(nil)
+	ts.Check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: "shop\nid  0000\n\x1b[8m"},
+		URIs:         []*url.URL{{Scheme: "urn", Opaque: "uuid:" + uuid.NewString()}},
+		NotBefore:    time.Now(),
+		NotAfter:     time.Now().Add(time.Hour),
+	}
+	certificate, err := x509.CreateCertificate(nil, template, template, public, key)
+	ts.Check(err)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})...)
+	for _, path := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(path), text, 0o600))
 	}
 }

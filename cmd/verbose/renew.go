@@ -56,7 +56,7 @@ func (c *certsRenewCommand) Run(s *streams) error {
 		case renewed != nil:
 			result, until, before = "renewed", validity(*renewed), validity(old)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", result, old.Name, until, before, filepath.ToSlash(old.File))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", result, printable(old.Name), until, before, filepath.ToSlash(old.File))
 	}
 	return errors.Join(table.Flush(), trouble)
 }

@@ -103,6 +103,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"nul":      cmdNul,
 	"long":     cmdLong,
 	"lines":    cmdLines,
+	"forged":   cmdForged,
 }
 
 func running(ts *testscript.TestScript, args []string, least int) *program {

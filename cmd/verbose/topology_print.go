@@ -77,7 +77,7 @@ func connection(paths []bus.Path) string {
 	return "-" // it has just been lost
 }
 
-// printable makes a text that some node chose fit for a terminal.
+// printable makes a text that others chose fit for a terminal.
 func printable(text string) string { return refusal.Reason(text) }
 
 // labels are what people call the nodes.
