@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -73,7 +74,7 @@ const pauseTime = 5 * time.Minute
 
 // newNode makes the node, which its caller closes.
 func (f *nodeFlags) newNode(logger *slog.Logger, change func(*bus.Config)) (*bus.Node, error) {
-	identity, err := f.identity()
+	identity, err := f.identity(logger)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +120,7 @@ func transports(identity *certs.Identity, logger *slog.Logger) []bus.Transport {
 	}
 }
 
-func (f *nodeFlags) identity() (*certs.Identity, error) {
+func (f *nodeFlags) identity(logger *slog.Logger) (*certs.Identity, error) {
 	id := uuid.Nil
 	if f.ID != "" {
 		var err error
@@ -131,7 +132,7 @@ func (f *nodeFlags) identity() (*certs.Identity, error) {
 		if f.CA != "" {
 			return nil, &usageError{"--ca says whom to trust and not who this node is: give --identity FILE too"}
 		}
-		return f.issue(id)
+		return f.issue(id, logger)
 	}
 	identity, err := certs.LoadIdentity(f.Identity, f.caFile())
 	if err != nil {
@@ -157,7 +158,7 @@ func (f *nodeFlags) caFile() string {
 // issue makes an identity for this process. That of a chosen id is kept in the CA's directory: a process
 // that returns with the key of the one before can tell peers at once that their old connection is dead, instead of leaving
 // that to their timeout.
-func (f *nodeFlags) issue(id uuid.UUID) (*certs.Identity, error) {
+func (f *nodeFlags) issue(id uuid.UUID, logger *slog.Logger) (*certs.Identity, error) {
 	dir, ca, err := f.issuer()
 	if err != nil {
 		return nil, err
@@ -165,21 +166,50 @@ func (f *nodeFlags) issue(id uuid.UUID) (*certs.Identity, error) {
 	if id == uuid.Nil {
 		return ca.Issue(id, "")
 	}
-	path, roots := filepath.Join(dir, "nodes", id.String()+".pem"), filepath.Join(dir, "ca.pem")
-	if kept, err := certs.LoadIdentity(path, roots); err == nil && kept.ID() == id {
-		return kept, nil
+	path := filepath.Join(dir, "nodes", id.String()+".pem")
+	if err := keep(ca, id, path, logger); err != nil {
+		return nil, err
 	}
-	identity, err := ca.Issue(id, "")
+	return certs.LoadIdentity(path, filepath.Join(dir, "ca.pem"))
+}
+
+// keep makes the file of a chosen id, if there is none. It renews an expired one, and makes it anew if another CA issued
+// it, because no peer would let it in. Other trouble is LoadIdentity's to tell: a key is not thrown away for it.
+func keep(ca *certs.CA, id uuid.UUID, path string, logger *slog.Logger) error {
+	pair, err := tls.LoadX509KeyPair(path, path)
+	if errors.Is(err, os.ErrNotExist) {
+		identity, err := ca.Issue(id, "")
+		if err == nil {
+			_, err = ca.Store(identity)
+		}
+		if errors.Is(err, os.ErrExist) {
+			return nil // another process was first
+		}
+		return err
+	}
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
+	kept, err := certs.NewIdentity(pair, ca.Certificate())
+	if err != nil {
+		return fmt.Errorf("%w (%s)", err, path)
 	}
-	if err := identity.Save(path); err != nil {
-		return nil, err
+	if kept.ID() != id {
+		return fmt.Errorf("%s is of node %s, and not of %s: name it otherwise, or use it with --identity", path, kept.ID(), id)
 	}
-	return certs.LoadIdentity(path, roots)
+	switch {
+	case pair.Leaf.CheckSignatureFrom(ca.Certificate()) != nil:
+		logger.Warn("identity issued anew: another CA issued the one before", "file", path, "issuer", kept.Info().Issuer)
+		kept, err = ca.Issue(id, "")
+	case time.Now().After(kept.Info().NotAfter):
+		kept, err = ca.Renew(path)
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return kept.Save(path)
 }
 
 // issuer is the CA that makes identities, and its directory.
