@@ -38,7 +38,7 @@ func newWatched(path string) watched {
 // OnReload sets what is called when files of [LoadIdentity] have changed: with nil once what they hold is in use, or
 // else with why they cannot be used, once for each different problem. It runs in the goroutine of a handshake, which waits
 // for it, one call at a time; the methods of the identity may be called from it. It is never called for an identity
-// in memory. A later call replaces f.
+// in memory. A later call replaces f; nil is for nobody.
 func (id *Identity) OnReload(f func(error)) {
 	if id.files != nil {
 		id.files.onReload.Store(&f)
@@ -80,7 +80,7 @@ func (id *Identity) reload() {
 }
 
 func (f *files) report(problem error) {
-	if g := f.onReload.Load(); g != nil {
+	if g := f.onReload.Load(); g != nil && *g != nil {
 		(*g)(problem)
 	}
 }

@@ -338,3 +338,54 @@ func TestReloadBesideHandshakes(t *testing.T) {
 		}
 	})
 }
+
+// TestOnReloadNil holds that nobody needs to be told.
+func TestOnReloadNil(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *liveNode) {
+		n.live.OnReload(nil)
+		renewed := n.renewed(bubble())
+		n.save(renewed)
+		n.wantPresented(renewed.leaf())
+	})
+}
+
+// TestSwappedDirectory is how Kubernetes mounts a secret: files that are links through a link to a directory, which is
+// exchanged for another.
+func TestSwappedDirectory(t *testing.T) {
+	inBubble(t, func(t *testing.T, n *liveNode) {
+		mount := t.TempDir()
+		link := func(to, name string) {
+			t.Helper()
+			if err := os.Symlink(to, filepath.Join(mount, "new")); err != nil {
+				t.Skip(err) // not every user of Windows may
+			}
+			if err := os.Rename(filepath.Join(mount, "new"), filepath.Join(mount, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put := func(dir string, id *Identity) {
+			t.Helper()
+			if err := os.Mkdir(filepath.Join(mount, dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := id.SaveNew(filepath.Join(mount, dir, "n.pem")); err != nil {
+				t.Fatal(err)
+			}
+			link(dir, "..data")
+		}
+		put("..1", n.live)
+		link(filepath.Join("..data", "n.pem"), "n.pem")
+		live, err := LoadIdentity(filepath.Join(mount, "n.pem"), n.roots)
+		if err != nil {
+			t.Fatal(err)
+		}
+		renewed := n.renewed(bubble())
+		put("..2", renewed)
+		if err := os.RemoveAll(filepath.Join(mount, "..1")); err != nil {
+			t.Fatal(err)
+		}
+		if got := live.current().certificate.Leaf; !got.Equal(renewed.leaf()) {
+			t.Errorf("in use until %s, want %s", got.NotAfter, renewed.leaf().NotAfter)
+		}
+	})
+}
