@@ -107,6 +107,9 @@ func Development(dir string) (*CA, error) {
 // makeDevelopment makes the CA beside dir and moves it there whole, so that
 // of several processes exactly one succeeds and none sees half a CA.
 func makeDevelopment(dir string) error {
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real // a link stays one
+	}
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return fmt.Errorf("certs: %w", err)

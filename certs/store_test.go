@@ -211,3 +211,26 @@ func TestDevelopmentEmptyDirectory(t *testing.T) {
 		t.Errorf("second call: %v, %v; want the first one's CA", second, err)
 	}
 }
+
+// TestDevelopmentBehindLink holds that the CA comes to where its directory really is.
+func TestDevelopmentBehindLink(t *testing.T) {
+	base := t.TempDir()
+	real, link := filepath.Join(base, "real"), filepath.Join(base, "link")
+	if err := os.Mkdir(real, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("real", link); err != nil {
+		t.Skip(err) // not every user of Windows may
+	}
+	ca, err := Development(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if there, err := LoadCA(real); err != nil || there.Info().Fingerprint != ca.Info().Fingerprint {
+		t.Errorf("behind the link: %v", err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is now %v, %v", info.Mode(), err)
+	}
+	wantFiles(t, base, "link", "real")
+}
