@@ -11,8 +11,8 @@ import (
 
 // LoadIdentity reads an identity that [Identity.Save] or another CA's tool wrote: identityFile
 // holds the certificate, any intermediate ones, and the private key, in PEM, and is readable by
-// its owner only; caFile holds the CA certificates to trust, more than one while a CA is being
-// replaced. It fails if the certificate is not valid now.
+// its owner only, or is root's and readable by a group that this process is in; caFile holds the CA
+// certificates to trust, more than one while a CA is being replaced. It fails if the certificate is not valid now.
 //
 // The identity follows its files. When either is replaced, handshakes that begin a second later or more
 // use what it holds then, on listeners that are already open too; connections that are up stay. A file that cannot be

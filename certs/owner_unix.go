@@ -23,3 +23,17 @@ func inherit(draft *os.File, old os.FileInfo) error {
 	}
 	return draft.Chmod(old.Mode().Perm() & 0o600)
 }
+
+// tooOpen reports whether others can read a file, or write it.
+func tooOpen(info os.FileInfo) bool {
+	return othersMayUse(info.Mode(), int(info.Sys().(*syscall.Stat_t).Uid), os.Geteuid())
+}
+
+// othersMayUse leaves out the group of a file that is root's, unless the node is root: it is how the node itself can
+// read the secrets that Kubernetes mounts, whose owner and mode nobody can change.
+func othersMayUse(mode os.FileMode, owner, me int) bool {
+	if owner == 0 && me != 0 {
+		return mode&0o037 != 0
+	}
+	return mode&0o077 != 0
+}

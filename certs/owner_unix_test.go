@@ -41,3 +41,27 @@ func TestSaveKeepsOwnerAndMode(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoMayRead holds that a group may read a key that is root's, where the node is not root: with the secrets that
+// Kubernetes mounts (fsGroup), it reads them as one of the group itself.
+func TestWhoMayRead(t *testing.T) {
+	for _, test := range []struct {
+		mode      os.FileMode
+		owner, me int
+		want      bool
+	}{
+		{0o600, 1000, 1000, false},
+		{0o400, 0, 0, false},
+		{0o640, 1000, 1000, true},
+		{0o640, 1001, 1000, true},
+		{0o440, 0, 0, true},
+		{0o440, 0, 1000, false},
+		{0o640, 0, 1000, false},
+		{0o660, 0, 1000, true},
+		{0o444, 0, 1000, true},
+	} {
+		if got := othersMayUse(test.mode, test.owner, test.me); got != test.want {
+			t.Errorf("mode %#o of user %d, read by user %d: others may use it: %t, want %t", test.mode, test.owner, test.me, got, test.want)
+		}
+	}
+}

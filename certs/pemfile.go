@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 )
 
 const (
@@ -63,9 +62,8 @@ func readPrivate(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("certs: %w", err)
 	}
-	// Windows has no such bits and reports 0666.
-	if mode := info.Mode().Perm(); runtime.GOOS != "windows" && mode&0o077 != 0 {
-		return nil, fmt.Errorf("certs: %s holds a private key and others can read it (mode %#o): chmod 600 %s", path, mode, path)
+	if tooOpen(info) {
+		return nil, fmt.Errorf("certs: %s holds a private key and others can read it (mode %#o): chmod 600 %s", path, info.Mode().Perm(), path)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
