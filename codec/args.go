@@ -11,7 +11,8 @@ import (
 // which is the payload. On error it returns dst as it was.
 //
 // JSON is as [encoding/json] has it, with &, < and > left as they are. CBOR is
-// deterministic (RFC 8949, section 4.2.1), with times as RFC 3339 text. The limits
+// deterministic (RFC 8949, section 4.2.1), with times as RFC 3339 text; strings
+// that are not UTF-8 are an error, where JSON has U+FFFD for what is not. The limits
 // of [DecodeArgs] are not checked here.
 func AppendArgs(dst []byte, enc Encoding, args ...any) ([]byte, error) {
 	switch enc {
@@ -36,8 +37,8 @@ func AppendArgs(dst []byte, enc Encoding, args ...any) ([]byte, error) {
 // Payloads come from other nodes: JSON and CBOR that is not well formed is an error
 // that wraps [ErrMalformed]. What an argument decodes to is otherwise bounded by
 // the size of the payload, by nesting (10,000 levels in JSON, 64 in CBOR) and, in
-// CBOR, by 1<<20 elements of each array or map. After an error the targets may
-// have been set in part.
+// CBOR, by 1<<20 elements of each array or map, and 8 KiB of each big number. After
+// an error the targets may have been set in part.
 func DecodeArgs(enc Encoding, payload []byte, into ...any) error {
 	switch enc {
 	case EncodingRaw:
@@ -53,8 +54,8 @@ func DecodeArgs(enc Encoding, payload []byte, into ...any) error {
 // ArgsJSON returns the arguments of a payload as the text of a JSON array, for
 // people and scripts to read. A raw payload is one string, in base64 where it is
 // not UTF-8. So are CBOR byte strings; CBOR map keys become strings, what has no
-// number in JSON (NaN, infinities) null, and tags are left out. Errors wrap
-// [ErrMalformed].
+// number in JSON (NaN, infinities) null, and tags are left out. JSON that is not
+// UTF-8 is malformed here. Errors wrap [ErrMalformed].
 func ArgsJSON(enc Encoding, payload []byte) (json.RawMessage, error) {
 	switch enc {
 	case EncodingRaw:

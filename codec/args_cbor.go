@@ -13,10 +13,8 @@ import (
 )
 
 const (
-	cborArray        = 4 << 5 // major type 4, in the three high bits
-	cborMaxNesting   = 64
-	cborMaxElements  = 1 << 20
-	cborLengthInByte = 24 // up to 23 a length is in the first byte; 24 to 27: in 1, 2, 4, 8 more
+	cborMaxNesting  = 64
+	cborMaxElements = 1 << 20
 )
 
 var (
@@ -53,7 +51,12 @@ func cborDecMode(maps reflect.Type) cbor.DecMode {
 func appendCBOR(dst []byte, args []any) ([]byte, error) {
 	buf := bytes.NewBuffer(appendCBORArray(dst, len(args)))
 	for i, arg := range args {
-		if err := cborEncoding.MarshalToBuffer(arg, buf); err != nil {
+		at := buf.Len()
+		err := cborEncoding.MarshalToBuffer(arg, buf)
+		if err == nil {
+			err = checkCBORText(buf.Bytes()[at:])
+		}
+		if err != nil {
 			return dst, argError("encoding", i, err)
 		}
 	}
@@ -79,18 +82,14 @@ func cborArgs(p []byte) (n int, rest []byte, err error) {
 	if err := cborDecoding.Wellformed(p); err != nil {
 		return 0, nil, malformedArgs(EncodingCBOR, "%v", err)
 	}
-	if p[0]&0xe0 != cborArray {
+	major, length, rest := cborHead(p)
+	if major != cborArray {
 		return 0, nil, malformedArgs(EncodingCBOR, "not an array")
 	}
-	info := int(p[0] & 0x1f)
-	if info < cborLengthInByte {
-		return info, p[1:], nil
+	if err := checkBignums(rest); err != nil {
+		return 0, nil, malformedArgs(EncodingCBOR, "%v", err)
 	}
-	size := 1 << (info - cborLengthInByte)
-	for _, digit := range p[1 : 1+size] {
-		n = n<<8 | int(digit)
-	}
-	return n, p[1+size:], nil
+	return int(length), rest, nil
 }
 
 func decodeCBOR(payload []byte, into []any) error {

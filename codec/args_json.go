@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 func appendJSON(dst []byte, args []any) ([]byte, error) {
@@ -48,6 +49,9 @@ func decodeJSON(payload []byte, into []any) error {
 func compactJSON(payload []byte) (json.RawMessage, error) {
 	if _, err := newJSONArgs(payload); err != nil {
 		return nil, err
+	}
+	if !utf8.Valid(payload) {
+		return nil, malformedArgs(EncodingJSON, "text that is not UTF-8")
 	}
 	var buf bytes.Buffer
 	if err := json.Compact(&buf, payload); err != nil {

@@ -2,6 +2,7 @@ package codec_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/big"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/verbose-bus/verbose/codec"
@@ -168,6 +170,59 @@ func TestDecodeArgsRejects(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Decimal digits of a number take time by the square of its length.
+func TestBignumsAreBounded(t *testing.T) {
+	bignum := func(head string, n int) []byte {
+		return append(binary.BigEndian.AppendUint32([]byte(head+"\x5a"), uint32(n)), bytes.Repeat([]byte{0xff}, n)...)
+	}
+	const most = 8 << 10
+	for _, head := range []string{"\x81\xc2", "\x81\xc3", "\x81\xd8\x02", "\x81\xd8\x64\xc2", "\x82\x01\xc2", "\x81\x82\x61a\xc2", "\x81\xa1\x61a\xc2"} {
+		var v any
+		p := bignum(head, most)
+		if err := codec.DecodeArgs(codec.EncodingCBOR, p, &v); err != nil {
+			t.Errorf("%x, the largest: %v", head, err)
+		}
+		if _, err := codec.ArgsJSON(codec.EncodingCBOR, p); err != nil {
+			t.Errorf("%x, the largest as JSON: %v", head, err)
+		}
+		p = bignum(head, most+1)
+		for _, into := range [][]any{nil, {new(any)}, {new(int)}} {
+			wantMalformed(t, codec.DecodeArgs(codec.EncodingCBOR, p, into...), "a number of 8193 bytes")
+		}
+		_, err := codec.ArgsJSON(codec.EncodingCBOR, p)
+		wantMalformed(t, err, "a number of 8193 bytes")
+	}
+	key := append(bignum("\x81\xa1\xc2", most+1), 0)
+	_, err := codec.ArgsJSON(codec.EncodingCBOR, key)
+	wantMalformed(t, err, "a number of 8193 bytes")
+	long := appendArgs(t, codec.EncodingCBOR, 2, bytes.Repeat([]byte("x"), 2*most), strings.Repeat("y", 2*most))
+	if err := codec.DecodeArgs(codec.EncodingCBOR, long); err != nil {
+		t.Errorf("strings are taken for numbers: %v", err)
+	}
+}
+
+// Text is UTF-8 in both encodings. A receiver could not decode other CBOR, and JSON would be changed on the way.
+func TestArgsAreUTF8(t *testing.T) {
+	type named struct{ Name string }
+	for _, bad := range []any{"a\xffb", []any{1, "a\xff"}, map[string]int{"\xff": 1}, named{"\xff"}, strings.Repeat("a", 300) + "\xff"} {
+		p, err := codec.AppendArgs([]byte("before"), codec.EncodingCBOR, 1, bad)
+		if err == nil || !strings.Contains(err.Error(), "argument 2") || !strings.Contains(err.Error(), "UTF-8") || string(p) != "before" {
+			t.Errorf("%q is encoded: %x, %v", bad, p, err)
+		}
+	}
+	for _, good := range []any{"ä€😀", []byte("\xff"), map[string]any{"ü": []byte{0xff}}, math.Inf(1), new(big.Int).Lsh(big.NewInt(1), 70)} {
+		if _, err := codec.AppendArgs(nil, codec.EncodingCBOR, good); err != nil {
+			t.Errorf("%q: %v", good, err)
+		}
+	}
+	_, err := codec.AppendArgs(nil, codec.EncodingCBOR, cbor.RawMessage("\x7f\x61a\xff"))
+	if err == nil {
+		t.Error("text of indefinite length is encoded")
+	}
+	_, err = codec.ArgsJSON(codec.EncodingJSON, []byte("[\"a\xff\"]"))
+	wantMalformed(t, err, "UTF-8")
 }
 
 func TestArgsJSON(t *testing.T) {
