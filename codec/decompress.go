@@ -67,10 +67,39 @@ func zstdSize(p []byte) (uint64, error) {
 	if err := frame.Decode(p); err != nil {
 		return 0, err
 	}
-	if frame.Skippable || !frame.HasFCS || frame.DictionaryID != 0 {
+	if frame.Skippable || !frame.HasFCS || frame.DictionaryID != 0 || !endsWith(p, &frame) {
 		return 0, errors.New("not one frame of a known size without a dictionary")
 	}
 	return frame.FrameContentSize, nil
+}
+
+// endsWith says whether p ends where the frame does that it begins with, by the heads of its blocks (RFC 8878, section 3.1.1.2).
+func endsWith(p []byte, frame *zstd.Header) bool {
+	const (
+		headSize  = 3
+		repeated  = 1 // the type of a block that is one byte, so many times
+		sumSize   = 4
+		typeShift = 1
+		typeMask  = 3
+		sizeShift = 3
+	)
+	at := frame.HeaderSize
+	for last := false; !last; {
+		if at+headSize > len(p) {
+			return false
+		}
+		head := int(p[at]) | int(p[at+1])<<8 | int(p[at+2])<<16
+		size := head >> sizeShift
+		if head>>typeShift&typeMask == repeated {
+			size = 1
+		}
+		at += headSize + size
+		last = head&1 != 0
+	}
+	if frame.HasCheckSum {
+		at += sumSize
+	}
+	return at == len(p)
 }
 
 func zstdInto(room, p []byte) ([]byte, error) { return zstdDecoder.DecodeAll(p, room[:0]) }

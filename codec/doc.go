@@ -15,9 +15,10 @@
 // batch with them, unless all who hold the batch say that they are done with it ([Batch.Free]): then its
 // [Memory] is used again.
 //
-// Parsers take bytes from strangers. They never panic, never allocate in
-// proportion to a declared size they have not compared with what has arrived, and
-// answer anything that is not well formed with an error that wraps [ErrMalformed].
+// Parsers take bytes from strangers. They never panic, and answer anything that is
+// not well formed with an error that wraps [ErrMalformed]. What they allocate is in
+// proportion to what has arrived, but for a compressed body: to decompress it takes
+// the size that it declares, of which [ParseBatch] is told the most.
 //
 // Payloads are made of values by [AppendArgs] and read back by [DecodeArgs], or
 // in one type by a [Codec].

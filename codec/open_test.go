@@ -3,6 +3,8 @@ package codec_test
 import (
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,6 +59,10 @@ func TestOpenHoldsBodiesToTheirSize(t *testing.T) {
 	}
 	asS2, asZstd := s2.Encode(nil, body), enc.EncodeAll(body, nil)
 	twice := enc.EncodeAll(body, enc.EncodeAll(body, nil))
+	const skippable = "\x50\x2a\x4d\x18\x01\x00\x00\x00x"
+	blocks := eventOf(800_000) // text, zeros, and what can't be compressed
+	copy(blocks[10:], strings.Repeat("so it goes. ", 20_000))
+	_, _ = rand.NewChaCha8([32]byte{}).Read(blocks[500_000:])
 
 	for _, test := range []struct {
 		name string
@@ -75,9 +81,13 @@ func TestOpenHoldsBodiesToTheirSize(t *testing.T) {
 		{"zstd ends before", codec.CompressionZstd, len(body) + 1, asZstd, "declares"},
 		{"zstd of no declared size", codec.CompressionZstd, len(body), []byte(stream.String()), "declares"},
 		{"zstd of two frames", codec.CompressionZstd, len(body), twice, "zstd body"},
+		{"zstd and an empty frame", codec.CompressionZstd, len(body), slices.Concat(asZstd, []byte("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00")), "zstd body"},
+		{"zstd and a skippable frame", codec.CompressionZstd, len(body), slices.Concat(asZstd, []byte(skippable)), "zstd body"},
+		{"zstd and a byte", codec.CompressionZstd, len(body), slices.Concat(asZstd, []byte{0}), "zstd body"},
+		{"zstd of blocks of all types", codec.CompressionZstd, len(blocks), enc.EncodeAll(blocks, nil), ""},
 		{"zstd cut short", codec.CompressionZstd, len(body), asZstd[:len(asZstd)-1], "zstd body"},
 		{"zstd garbage", codec.CompressionZstd, 1000, []byte("not a frame"), "zstd body"},
-		{"zstd skippable", codec.CompressionZstd, 1000, []byte("\x50\x2a\x4d\x18\x01\x00\x00\x00x"), "declares"},
+		{"zstd skippable", codec.CompressionZstd, 1000, []byte(skippable), "declares"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := exhaust(t, packed(test.c, test.raw, test.body))
