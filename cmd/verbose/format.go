@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -15,6 +16,7 @@ type formatter struct {
 	payload bool
 	end     byte
 	buf     bytes.Buffer
+	escaped []byte
 	encoder *json.Encoder
 }
 
@@ -26,7 +28,7 @@ type record struct {
 	Base64  []byte          `json:"payload_base64,omitempty"`
 	Origin  string          `json:"origin"`
 	Seq     uint64          `json:"seq"`
-	Time    time.Time       `json:"time"`
+	Time    string          `json:"time,omitempty"`
 	Headers headerMap       `json:"headers,omitempty"`
 }
 
@@ -60,7 +62,7 @@ func (f *formatter) append(e bus.Event) ([]byte, error) {
 		f.buf.WriteByte(f.end)
 		return f.buf.Bytes(), nil
 	}
-	r := record{Topic: e.Topic, Args: args, Origin: e.Origin.Node.String(), Seq: e.Seq, Time: e.Time.UTC(), Headers: headersOf(e)}
+	r := record{Topic: e.Topic, Args: args, Origin: e.Origin.Node.String(), Seq: e.Seq, Time: timeOf(e), Headers: headersOf(e)}
 	switch {
 	case !raw:
 	case utf8.Valid(e.Payload):
@@ -74,7 +76,39 @@ func (f *formatter) append(e bus.Event) ([]byte, error) {
 	}
 	line := f.buf.Bytes()
 	line[len(line)-1] = f.end
-	return line, nil
+	f.escaped = appendEscaped(f.escaped[:0], line)
+	return f.escaped, nil
+}
+
+// timeOf is an event's time as RFC 3339 has it, which knows years of four digits only; else "". Clocks may say anything.
+func timeOf(e bus.Event) string {
+	t := e.Time.UTC()
+	if year := t.Year(); year < 0 || year > 9999 {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
+// appendEscaped appends a line of JSON with DEL and the C1 controls escaped, which terminals obey. Encoding/json does it for
+// the controls of ASCII only.
+func appendEscaped(dst, line []byte) []byte {
+	const (
+		del  = 0x7f
+		lead = 0xc2 // of U+0080 to U+00BF in UTF-8, whose second byte is as their number
+		last = 0x9f
+	)
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; {
+		case c == del:
+			dst = append(dst, `\u007f`...)
+		case c == lead && line[i+1] <= last:
+			i++
+			dst = fmt.Appendf(dst, `\u%04x`, line[i])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
 }
 
 // headerMap is the headers as one JSON object, in their order; of equal keys the first counts.

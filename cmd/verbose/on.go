@@ -23,8 +23,9 @@ type onCommand struct {
 
 func (*onCommand) Help() string {
 	return `Each event is one line of JSON: "args" for values, "payload" for text, "payload_base64" for other
-bytes. An event counts as done, and its emitter may end, once it was written. Exit status 3 says that
-events are missing; stderr says which.
+bytes. "time" is left out where its year is not one of four digits. An event counts as done, and
+its emitter may end, once it was written. Exit status 3 says that events are missing; stderr says
+which.
 
 Example:
 
