@@ -25,7 +25,7 @@ Example:
 }
 
 func (c *demoCommand) Run(ctx context.Context, s *streams) error {
-	terminal := term.IsTerminal(int(s.out.Fd())) && os.Getenv("TERM") != "dumb"
+	terminal := term.IsTerminal(int(s.out.file.Fd())) && os.Getenv("TERM") != "dumb"
 	color := terminal && os.Getenv("NO_COLOR") == ""
 	result, err := demo.Run(ctx, demo.Config{Fast: c.Fast, Seed: c.Seed, Out: s.out, Terminal: terminal, Color: color})
 	if ctx.Err() != nil {

@@ -48,9 +48,10 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 // streams are where a command reads and writes, and the model its completion is made from.
 type streams struct {
-	in       *os.File
-	out, err *os.File
-	app      *kong.Application
+	in  *os.File
+	out *output
+	err *os.File
+	app *kong.Application
 }
 
 // say prints a line for the user beside the command's output.
@@ -70,7 +71,7 @@ func (e *missingError) Error() string { return e.text }
 
 // run does not return after --help: kong ends the process.
 func run(args []string, in, out, stderr *os.File) (status int) {
-	s := &streams{in: in, out: out, err: stderr}
+	s := &streams{in: in, out: &output{file: out}, err: stderr}
 	parser, err := newParser(out, stderr)
 	if err != nil {
 		panic(err) // the tags of cli are wrong
@@ -89,7 +90,9 @@ func run(args []string, in, out, stderr *os.File) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	command.BindTo(ctx, (*context.Context)(nil))
-	err = command.Run(s)
+	if err = command.Run(s); err == nil {
+		err = s.out.err // what was printed is what was asked for
+	}
 	return s.finish(err)
 }
 

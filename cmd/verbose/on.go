@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/verbose-bus/verbose/bus"
 )
@@ -108,7 +106,7 @@ func (c *onCommand) write(s *streams, format *formatter, event bus.Event) error 
 		return err
 	}
 	if _, err := s.out.Write(line); err != nil {
-		return writeError(s.out, err)
+		return fmt.Errorf("%w; the events from there on are not done", err)
 	}
 	return nil
 }
@@ -118,16 +116,4 @@ func missed(events uint64) error {
 		return nil
 	}
 	return &missingError{fmt.Sprintf("up to %s missing from the output", counted(events, "event"))}
-}
-
-// writeError is the end of the output. A reader that has gone is not worth a word.
-func writeError(out *os.File, err error) error {
-	if errors.Is(err, syscall.EPIPE) {
-		return err
-	}
-	var path *os.PathError
-	if errors.As(err, &path) {
-		err = path.Err
-	}
-	return fmt.Errorf("can't write to %s: %w; the events from there on are not done", out.Name(), err)
 }

@@ -44,6 +44,9 @@ func (c *pingCommand) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	trips, lost := c.measure(ctx, s, peer)
+	if s.out.err != nil {
+		return s.out.err
+	}
 	if len(trips) > 0 {
 		fmt.Fprintf(s.out, "%d round trips to %s: %s\n", len(trips), peer.ID(), percentiles(trips))
 	}
@@ -112,6 +115,9 @@ func (c *pingCommand) measure(ctx context.Context, s *streams, peer *bus.Peer) (
 		case ctx.Err() == nil:
 			lost++
 			fmt.Fprintf(s.out, "%d: no answer: %v\n", i+1, err)
+		}
+		if s.out.err != nil {
+			break
 		}
 	}
 	return trips, lost

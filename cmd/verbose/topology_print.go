@@ -24,10 +24,7 @@ func (c *topologyCommand) print(s *streams, t bus.Topology) (err error) {
 	default:
 		err = printTable(s.out, t)
 	}
-	if err != nil {
-		return writeError(s.out, err)
-	}
-	return nil
+	return err
 }
 
 // printTable has a row for each node. Of long lists it has the beginning; --format json has all.
