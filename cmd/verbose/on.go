@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	"github.com/verbose-bus/verbose/bus"
 )
@@ -52,7 +53,28 @@ func (c *onCommand) Run(ctx context.Context, s *streams) error {
 	if _, err := c.open(ctx, s, node); err != nil {
 		return err
 	}
-	return c.print(ctx, s, node, sub)
+	printed := make(chan error, 1)
+	// Not waited for when it is interrupted while the output is blocked: only the process's end ends that write.
+	go func() { printed <- c.print(ctx, s, node, sub) }()
+	return lastWritten(ctx, printed)
+}
+
+// lastWrite is how long a write may still take after a signal. Supervisors give a process 10 s and more.
+const lastWrite = 2 * time.Second
+
+// lastWritten waits for the end of print, but of one that is interrupted not for long. Its node is closed then.
+func lastWritten(ctx context.Context, printed <-chan error) error {
+	select {
+	case err := <-printed:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-printed:
+		return err
+	case <-time.After(lastWrite):
+		return errors.New("interrupted while the output was blocked: what was left to write is not done")
+	}
 }
 
 // print writes events until it is told to end. An event is done when the loop asks for the next, and so only

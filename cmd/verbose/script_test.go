@@ -95,6 +95,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"feed":     cmdFeed,
 	"endinput": cmdEndInput,
 	"signal":   cmdSignal,
+	"insist":   cmdInsist,
 	"ended":    cmdEnded,
 	"freeport": cmdFreePort,
 	"status":   cmdStatus,
@@ -117,11 +118,11 @@ func running(ts *testscript.TestScript, args []string, least int) *program {
 	return p
 }
 
-// cmdBackground is: bg [-in FILE] [-out FILE] [-closedout] NAME ARG…. It starts verbose. Without -in, feed
-// writes its input.
+// cmdBackground is: bg [-in FILE] [-out FILE] [-closedout] [-unread] NAME ARG…. It starts verbose. Without -in, feed
+// writes its input. Of -unread output nobody reads anything.
 func cmdBackground(ts *testscript.TestScript, neg bool, args []string) {
 	var in, out string
-	closedOut := false
+	closedOut, unread := false, false
 	for len(args) > 1 && args[0][0] == '-' {
 		switch args[0] {
 		case "-in":
@@ -130,6 +131,8 @@ func cmdBackground(ts *testscript.TestScript, neg bool, args []string) {
 			out, args = args[1], args[2:]
 		case "-closedout":
 			closedOut, args = true, args[1:]
+		case "-unread":
+			unread, args = true, args[1:]
 		default:
 			ts.Fatalf("unknown option %s", args[0])
 		}
@@ -148,6 +151,10 @@ func cmdBackground(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		r.Close()
 		p.cmd.Stdout, files = w, append(files, w)
+	case unread:
+		r, w, err := os.Pipe()
+		ts.Check(err)
+		p.cmd.Stdout, files = w, append(files, r, w)
 	case out != "":
 		f, err := os.OpenFile(out, os.O_WRONLY, 0)
 		ts.Check(err)
@@ -222,10 +229,30 @@ func cmdEndInput(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(running(ts, args, 1).stdin.Close())
 }
 
+var signals = map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}
+
 // cmdSignal is: signal NAME INT|TERM|KILL.
 func cmdSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}
 	ts.Check(running(ts, args, 2).cmd.Process.Signal(signals[args[1]]))
+}
+
+// cmdInsist is: insist NAME INT|TERM. It sends the signal again and again, until the program has ended.
+func cmdInsist(ts *testscript.TestScript, neg bool, args []string) {
+	p := running(ts, args, 2)
+	timeout := time.NewTimer(scriptPatience)
+	defer timeout.Stop()
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		p.cmd.Process.Signal(signals[args[1]]) // fails once it has ended
+		select {
+		case <-p.ended:
+			return
+		case <-ticker.C:
+		case <-timeout.C:
+			ts.Fatalf("%s does not end; it printed:\n%s%s", args[0], p.err2.String(), p.out.String())
+		}
+	}
 }
 
 // cmdEnded is: ended NAME [STATUS]. It waits for the program's end, and writes NAME.out and NAME.err. A
