@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -79,6 +80,12 @@ func run(args []string, in, out, stderr *os.File) (status int) {
 	s.app = parser.Model
 	if len(args) == 0 {
 		args = []string{"--help"}
+	}
+	for i, arg := range args {
+		if !utf8.ValidString(arg) { // kong would change it
+			s.say("argument %d is not UTF-8; emit takes any bytes with --stdin", i+1)
+			return statusUsage
+		}
 	}
 	command, err := parser.Parse(args)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -99,6 +100,7 @@ var scriptCommands = map[string]func(ts *testscript.TestScript, neg bool, args [
 	"ended":    cmdEnded,
 	"freeport": cmdFreePort,
 	"status":   cmdStatus,
+	"mangled":  cmdMangled,
 	"awkward":  cmdAwkward,
 	"unhex":    cmdUnhex,
 	"nul":      cmdNul,
@@ -284,6 +286,14 @@ func cmdEnded(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("%s ended with status %s, not %s; it printed:\n%s", args[0], got, want, p.err2.String())
 	}
+}
+
+// cmdMangled is: mangled N ARG…. It is status with a byte that is no UTF-8 for each % in the arguments.
+func cmdMangled(ts *testscript.TestScript, neg bool, args []string) {
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "%", "\xff")
+	}
+	cmdStatus(ts, neg, args)
 }
 
 // cmdStatus is: status N ARG…. It runs verbose, which has to end with that status.
