@@ -19,10 +19,13 @@ type watcher struct {
 	topology chan struct{} // has one when it may have changed
 
 	mu       sync.Mutex
-	failures map[string]error // by URL: why the last attempt to connect failed
+	failures map[string]error // by URL: why the last attempt to connect failed; of maxFailures at most
 	rejected error            // why the last connection to us was not accepted
 	missing  uint64           // events of ours that others miss
 }
+
+// maxFailures is how many addresses are remembered as failing. Those that members of a mesh advertise are without a bound.
+const maxFailures = 64
 
 // newLogger logs to stderr from a level on.
 func newLogger(s *streams, level slog.Level) *slog.Logger {
@@ -86,7 +89,13 @@ func (w *watcher) remember(e bus.LifecycleEvent) (repeated bool) {
 	defer w.mu.Unlock()
 	switch e.Kind {
 	case bus.LifecycleBackoff:
-		last := w.failures[e.URL]
+		last, known := w.failures[e.URL]
+		if !known && len(w.failures) == maxFailures {
+			for url := range w.failures { // any
+				delete(w.failures, url)
+				break
+			}
+		}
 		repeated = last != nil && e.Err != nil && last.Error() == e.Err.Error()
 		w.failures[e.URL] = e.Err
 	case bus.LifecyclePathUp:
