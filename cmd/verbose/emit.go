@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/verbose-bus/verbose/bus"
+	"github.com/verbose-bus/verbose/codec"
 )
 
 type emitCommand struct {
@@ -18,6 +19,7 @@ type emitCommand struct {
 	Null  bool     `short:"z" help:"The input's lines end with a NUL byte instead of a newline."`
 	addressFlags
 	String bool          `help:"Take every argument as a string."`
+	Codec  string        `help:"How the arguments are encoded: json or cbor." enum:"json,cbor" default:"json"`
 	Header []header      `short:"H" sep:"none" help:"Add a header, as key=value. Repeatable." placeholder:"K=V"`
 	Key    string        `help:"Events of one key stay in order where --lanes spreads them. Default: the topic." placeholder:"KEY"`
 	Lanes  int           `help:"Spread events over so many independent ordered logs, by key." default:"1" placeholder:"N"`
@@ -55,6 +57,9 @@ func (c *emitCommand) Run(ctx context.Context, s *streams) error {
 	if c.Stdin && len(c.Args) > 0 {
 		return &usageError{"emit takes either arguments or --stdin"}
 	}
+	if c.Stdin && c.String {
+		return &usageError{"--string is about arguments: leave it out with --stdin"}
+	}
 	if c.Null && !c.Stdin {
 		return &usageError{"-z is about the input's lines: give --stdin too"}
 	}
@@ -62,6 +67,9 @@ func (c *emitCommand) Run(ctx context.Context, s *streams) error {
 	node, err := c.newNode(logger, func(config *bus.Config) {
 		c.configure(config)
 		config.Lanes, config.BlockTimeout = c.Lanes, pauseTime
+		if c.Codec == "cbor" {
+			config.Encoding = codec.EncodingCBOR
+		}
 	})
 	if err != nil {
 		return err

@@ -27,7 +27,6 @@ type nodeFlags struct {
 	Identity string     `help:"File with certificate and key, as verbose certs issue makes it. Default: one for this process alone, by the CA in --dir." placeholder:"FILE"`
 	CA       string     `name:"ca" help:"File with the CA certificates to trust, together with --identity. Default: ca.pem of the CA directory the identity lies in." placeholder:"FILE"`
 	Dir      string     `help:"CA directory. Default: the development CA of this user, made on first use." placeholder:"DIR"`
-	Codec    string     `help:"How values are encoded: json or cbor." enum:"json,cbor" default:"json"`
 	Compress codec.Mode `help:"Compression: adaptive, off, s2 or zstd." default:"adaptive"`
 	LogLevel string     `help:"What is logged to stderr: debug, info, warn or error." enum:"debug,info,warn,error,default" default:"default" placeholder:"LEVEL"`
 }
@@ -94,9 +93,6 @@ func (f *nodeFlags) newNode(logger *slog.Logger, change func(*bus.Config)) (*bus
 	}
 	if name := identity.Name(); name != identity.ID().String() {
 		config.Name = name
-	}
-	if f.Codec == "cbor" {
-		config.Encoding = codec.EncodingCBOR
 	}
 	if f.LogLevel == "debug" {
 		config.Logger = logger // says of links what the lifecycle says, and more
