@@ -42,26 +42,31 @@ func TestReceipt(t *testing.T) {
 
 // A receipt of an event that a receiver misses says so, whether it was waited for before that is known or after.
 func TestReceiptOfAnEventThatIsMissed(t *testing.T) {
+	large := bus.Message{Topic: "x", Payload: make([]byte, 1<<20)}
 	for what, c := range map[string]struct {
-		option  bus.OnOption
+		idle    bool // the handler
 		message bus.Message
 	}{
-		"too large":               {bus.Borrow(), bus.Message{Topic: "x", Payload: make([]byte, 1<<20)}}, // the option is of no matter
-		"in a queue that is full": {bus.DropNewestBeyond(1), bus.Message{Topic: "x"}},
+		"too large":                      {false, large},
+		"too large, for an idle handler": {true, large},
+		"in a queue that is full":        {false, bus.Message{Topic: "x"}},
 	} {
 		t.Run(strings.ReplaceAll(what, " ", "_"), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { receiptIsMissed(t, c.option, c.message) })
+			synctest.Test(t, func(t *testing.T) { receiptIsMissed(t, c.idle, c.message) })
 		})
 	}
 }
 
-func receiptIsMissed(t *testing.T, option bus.OnOption, message bus.Message) {
+func receiptIsMissed(t *testing.T, idle bool, message bus.Message) {
 	network := bustest.NewNetwork(1)
 	from, to := network.Node(t, "from"), network.Node(t, "to", func(c *bus.Config) { c.MaxEvent = 1000 })
 	network.Link("from", "to").Delay(10 * ms)
 	network.Connect(t, "from", "to")
 	release := make(chan struct{})
-	sub, err := to.On("x", func(context.Context, bus.Event) { <-release }, option)
+	if idle {
+		close(release)
+	}
+	sub, err := to.On("x", func(context.Context, bus.Event) { <-release }, bus.DropNewestBeyond(1))
 	must(t, err)
 	must(t, sub.Ready(t.Context()))
 	for range 2 { // one that is handled and one that waits
@@ -81,7 +86,9 @@ func receiptIsMissed(t *testing.T, option bus.OnOption, message bus.Message) {
 	for _, r := range receipts {
 		wantMissed(t, r)
 	}
-	close(release)
+	if !idle {
+		close(release)
+	}
 	must(t, from.Drain(t.Context()))
 	for _, r := range receipts {
 		wantMissed(t, r)

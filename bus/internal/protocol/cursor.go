@@ -31,6 +31,7 @@ type cursor struct {
 	acked   int          // of these, how many the peer has
 	unacked int64        // bytes of the others
 	lost    []span       // wanted, and dropped before the peer had them
+	absent  uint64       // where what it was told of these ends: it says when it is done with that, and what it misses before
 	skips   []judgement  // when what it was not sent was judged, after what it has
 	cleared uint64       // judgements up to here are forgotten
 	told    uint64       // of the judgements in this run: what the peer was told last
@@ -76,7 +77,7 @@ func (c *cursor) clear() uint64 {
 // done is the position up to which the peer is done with the log, whoever sent it that.
 func (c *cursor) done() uint64 {
 	pos := c.clear()
-	if r := c.peer.remote[c.log.id]; r != nil && r.done < min(pos, c.others) {
+	if r := c.peer.remote[c.log.id]; r != nil && r.done < min(pos, max(c.others, c.absent)) {
 		return r.done
 	}
 	return pos
@@ -110,7 +111,7 @@ func (c *cursor) rewind(pos uint64) {
 		// It lost that in a restart, and may not have been done with it.
 		c.addLost(span{pos + 1, last, ReasonGone})
 	}
-	c.others = min(c.others, pos)
+	c.others, c.absent = min(c.others, pos), min(c.absent, pos)
 	c.unjudge(max(pos, c.log.base)) // what was let go of is not judged again
 	c.next, c.prev = pos, pos
 	c.run++

@@ -3,6 +3,7 @@ package protocol
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -402,7 +403,7 @@ func TestFloodsAreBounded(t *testing.T) {
 func TestQuestionDoesNotWaitForWhoIsNotAsked(t *testing.T) {
 	h := newHostile()
 	h.greet()
-	h.m.paths[h.honest].wants = make([]*want, maxWants)
+	h.m.paths[h.honest].wants = slices.Repeat([]*want{{parent: h.m.peers[simID(1)]}}, maxWants)
 	w := want{id: wantID{floodID(0), 1}, log: h.log(1), from: 1}
 	h.mustControl(h.path, frameWant, w.append(nil))
 	if n := len(h.m.paths[h.path].nones); n != 1 {

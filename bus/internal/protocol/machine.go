@@ -39,9 +39,8 @@ type Machine struct {
 	self       *record
 	dispute    dispute
 	questions  []*want
-	nonce      uint64        // of our last one
-	replied    time.Duration // when one of ours was answered last
-	clock      uint64        // grows with what we know: records stored, and peers that come with others (§8.5)
+	nonce      uint64 // of our last one
+	clock      uint64 // grows with what we know: records stored, and peers that come with others (§8.5)
 	selfTimer  timer
 	lastSelf   time.Duration // when our record was last renewed
 

@@ -268,6 +268,9 @@ func (m *Machine) activate(now time.Duration, q *peer, p *path) {
 		}
 		m.settle(now, l)
 	}
+	if !first {
+		m.askOn(q, p)
+	}
 	p.vectorDue = true
 	m.wakeControl(p)
 	for _, rec := range m.recordList {

@@ -139,8 +139,12 @@ func (m *Machine) takeOnLater(p *path, run *runIn, kind byte, r reader) bool {
 	if run.id.Node == m.cfg.ID || kind != frameBatch && kind != frameSkip && kind != frameAbsent {
 		return false // our own events never come back to us
 	}
-	run.pos = r.seq() // what was discarded is behind it
-	return r.err == nil && m.takeOn(p, run)
+	prev := r.seq()
+	if r.err != nil || !m.takeOn(p, run) {
+		return false
+	}
+	run.pos = prev // what was discarded is behind it, and asked for
+	return true
 }
 
 // askFor grafts: it asks the peer behind p to begin a new run right after what we have.

@@ -317,7 +317,7 @@ func TestForgottenLogGoesOnInTheRunItHad(t *testing.T) {
 	})
 }
 
-// A log that was refused is followed as soon as there is room for it.
+// A log that was refused is followed as soon as there is room for it, from where it would have been.
 func TestRefusedLogIsFollowedOnceThereIsRoom(t *testing.T) {
 	scene(t, func(w *world) {
 		cfg := simConfig()
@@ -342,6 +342,7 @@ func TestRefusedLogIsFollowedOnceThereIsRoom(t *testing.T) {
 		second.emitMany(2, "a.x")
 		w.runFor(10 * time.Second)
 		hub.want(second.log(0), "3-4")
+		hub.wantGaps(second.log(0), "1-2") // which are too old by now
 	})
 }
 

@@ -8,11 +8,13 @@ type search struct {
 	want    *want
 	from    uint64
 	since   time.Duration
-	given   int64  // of the want, when it was last looked at
-	nearest uint64 // as far as everyone has answered: what can be had begins here; 0: nowhere
-	last    uint64 // what is missing ends here,
-	reason  Reason // for this reason,
-	teller  *peer  // as this one said
+	first   uint64        // nonce of its first question
+	replied time.Duration // when one that was asked before that was answered last
+	given   int64         // of the want, when it was last looked at
+	nearest uint64        // as far as everyone has answered: what can be had begins here; 0: nowhere
+	last    uint64        // what is missing ends here,
+	reason  Reason        // for this reason,
+	teller  *peer         // as this one said
 	timer   timer
 }
 
@@ -33,14 +35,14 @@ func (m *Machine) seek(now time.Duration, l *log, teller *peer, last uint64, rea
 	return true
 }
 
-// askEveryone asks, and asks again when nothing has come for a while. While other questions of ours are answered,
-// the turn of this one is still to come.
+// askEveryone asks, and asks again when nothing has come for a while. While questions that we asked before are
+// answered, the turn of this one is still to come.
 func (m *Machine) askEveryone(now time.Duration, l *log) {
 	s := l.seeking
-	again, since := m.cfg.GapWait/4, s.since
-	waits := s.want != nil && now-m.replied < again
-	if s.want != nil {
-		since = max(since, m.replied)
+	again, since, waits := m.cfg.GapWait/4, s.since, false
+	if s.want != nil && s.replied > 0 {
+		since = max(since, s.replied)
+		waits = now-s.replied < again
 	}
 	switch left := since + m.cfg.GapWait - now; {
 	case left <= -again || left <= 0 && s.want != nil:
@@ -58,13 +60,25 @@ func (m *Machine) askEveryone(now time.Duration, l *log) {
 		m.forgetWant(s.want)
 	}
 	m.nonce = max(m.nonce, m.cfg.Epoch) + 1
+	if s.first == 0 {
+		s.first = m.nonce
+	}
 	s.want, s.given = &want{id: wantID{m.cfg.ID, m.nonce}, log: l.id, from: s.from}, 0
 	m.spread(now, s.want)
 }
 
+// replied notes that one of our questions was answered: searches that began later are next.
+func (m *Machine) replied(now time.Duration, w *want) {
+	for _, l := range m.logList {
+		if s := l.seeking; s != nil && s.first > w.id.nonce {
+			s.replied = now
+		}
+	}
+}
+
 // searched is called when everyone has answered, and nobody has it.
 func (m *Machine) searched(now time.Duration, w *want) {
-	m.replied = now
+	m.replied(now, w)
 	l := m.logs[w.log]
 	if l == nil || l.seeking == nil || l.seeking.want != w {
 		return
@@ -98,7 +112,7 @@ func (m *Machine) whole(now time.Duration) bool {
 // given takes what someone gave.
 func (m *Machine) given(now time.Duration, w *want, g give) {
 	if !g.more {
-		m.replied = now
+		m.replied(now, w)
 	}
 	l := m.logs[w.log]
 	if l == nil || l.seeking == nil || l.seeking.want != w {

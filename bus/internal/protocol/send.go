@@ -208,7 +208,7 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 			}
 			return m.absent(p, c, span{max(e.first, c.next+1), e.last, reason}, dst), nil
 		}
-		if max(len(e.batch.Bytes()), e.batch.RawSize) > p.theirs.maxBatch {
+		if !p.takes(e.batch) {
 			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, dst), nil
 		}
 		if !m.mayBegin(c) {
@@ -298,6 +298,11 @@ func (m *Machine) skip(p *path, c *cursor, dst []byte) []byte {
 	return appendFrame(dst, frameSkip, b)
 }
 
+// takes says whether a batch is no larger than the peer takes, as it is and decompressed.
+func (p *path) takes(b *codec.Batch) bool {
+	return max(len(b.Bytes()), b.RawSize) <= p.theirs.maxBatch
+}
+
 func (m *Machine) absent(p *path, c *cursor, s span, dst []byte) []byte {
 	if c.unjudged(s.first - 1) {
 		s = span{c.prev + 1, s.first - 1, reasonUnjudged} // first what comes before it
@@ -313,7 +318,7 @@ func (m *Machine) absent(p *path, c *cursor, s span, dst []byte) []byte {
 		// An entry that is itself a hole: remembered until the peer has passed it.
 		c.addLost(s)
 	}
-	c.next, c.prev = s.last, s.last
+	c.next, c.prev, c.absent = s.last, s.last, s.last
 	return appendFrame(dst, frameAbsent, b)
 }
 

@@ -75,7 +75,7 @@ func (m *Machine) spread(now time.Duration, w *want) {
 	m.keepWant(now, w)
 	w.awaiting = make(map[*peer]bool)
 	for _, q := range m.peerList {
-		if q != w.parent && q.active != nil && len(q.active.wants) < maxWants {
+		if q != w.parent && q.active != nil && (w.parent == nil || q.active.relayed() < maxWants) {
 			w.awaiting[q] = false
 			q.active.wants = append(q.active.wants, w)
 			m.wakeControl(q.active)
@@ -84,29 +84,56 @@ func (m *Machine) spread(now time.Duration, w *want) {
 	m.reply(now, w)
 }
 
-// appendWants asks a peer. More questions follow once it has answered these.
+// relayed is how many questions of others wait to be sent.
+func (p *path) relayed() (n int) {
+	for _, w := range p.wants {
+		if w.parent != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// appendWants asks a peer. Of our own, more questions follow once it has answered these. Those of others do not wait: an answer
+// may wait for theirs.
 func (m *Machine) appendWants(p *path, dst []byte) []byte {
 	q := p.peer
-	for len(p.wants) > 0 && q.asked < maxAsked {
-		w := p.wants[0]
-		p.wants = p.wants[1:]
+	waiting := p.wants
+	p.wants = nil
+	for _, w := range waiting {
 		_, due := w.awaiting[q]
 		switch {
 		case !due:
 		case w.answered:
 			m.heardFrom(w, q)
+		case w.parent == nil && q.asked >= maxAsked:
+			p.wants = append(p.wants, w)
 		default:
 			w.awaiting[q] = true
-			q.asked++
+			if w.parent == nil {
+				q.asked++
+			}
 			dst = appendFrame(dst, frameWant, w.append(nil))
 		}
 	}
 	return dst
 }
 
+// askOn has a peer asked on another path what it was not asked yet on the one before.
+func (m *Machine) askOn(q *peer, p *path) {
+	for _, other := range q.paths {
+		other.wants = nil
+	}
+	for _, w := range m.questions {
+		if asked, due := w.awaiting[q]; due && !asked {
+			p.wants = append(p.wants, w)
+		}
+	}
+}
+
 // heardFrom notes that nothing more is awaited of a peer: it can be asked something else.
 func (m *Machine) heardFrom(w *want, q *peer) {
-	if w.awaiting[q] {
+	if w.awaiting[q] && w.parent == nil {
 		q.asked--
 	}
 	delete(w.awaiting, q)
@@ -128,6 +155,9 @@ func (m *Machine) forgetWant(w *want) {
 	m.timers.stop(&w.timer)
 	m.questions = slices.DeleteFunc(m.questions, func(x *want) bool { return x == w })
 	for _, q := range m.peerList {
+		if p := q.active; p != nil {
+			p.wants = slices.DeleteFunc(p.wants, func(x *want) bool { return x == w })
+		}
 		m.heardFrom(w, q)
 	}
 }
@@ -236,7 +266,7 @@ func (m *Machine) giveTo(q *peer, w *want) bool {
 	size, pos := int64(0), w.from-1
 	for e := l.at(pos); e != nil && size < giveMost; e = l.at(pos) {
 		g := give{id: w.id, more: true, upto: e.last, batch: e.batch, age: e.age, came: e.came}
-		if e.kind != entryBatch && !m.wasSkippedFor(w.id.node, l, e) || e.kind == entryBatch && e.first != pos+1 {
+		if e.kind != entryBatch && !m.wasSkippedFor(w.id.node, l, e) || e.kind == entryBatch && (e.first != pos+1 || !q.active.takes(e.batch)) {
 			break
 		}
 		if g.batch != nil {
@@ -333,6 +363,9 @@ func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte
 	switch {
 	case w.parent == nil:
 		m.given(now, w, g)
+	case g.batch != nil && w.parent.active != nil && !w.parent.active.takes(g.batch):
+		g.batch.Free()
+		m.forgetWant(w)
 	case w.parent.active != nil:
 		m.queueGive(w.parent.active, lane, g)
 	}

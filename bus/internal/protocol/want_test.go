@@ -125,6 +125,105 @@ func TestSearchGoesOnWhileQuestionsAreAnswered(t *testing.T) {
 	}
 }
 
+// Answers that are of no use do not keep a search from its end.
+func TestSearchEndsThoughAnswersAreOfNoUse(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	h.polling()
+	h.lose(2)
+	for end := h.now + h.m.cfg.GapWait*5/4; h.now <= end; h.tick(h.m.cfg.GapWait / 16) {
+		h.mustControl(h.path, frameVector, nil)
+		for _, w := range h.m.questions {
+			if w.log == h.log(1) && w.awaiting[h.m.peers[simID(1)]] {
+				h.mustData(frameGive, append(w.id.append(nil), 0, 0, 0)) // up to 0
+				break
+			}
+		}
+	}
+	if g := h.m.Stats().Gaps; g != 2 {
+		t.Errorf("%d gaps after GapWait, not 2", g)
+	}
+}
+
+// A node has as many questions as logs, and none of them counts as asked before it was.
+func TestEveryQuestionIsAsked(t *testing.T) {
+	const logs = maxWants + 2*maxAsked
+	h := newHostile()
+	h.greet()
+	h.lose(logs)
+	if g := h.m.Stats().Gaps; g != 0 {
+		t.Errorf("%d gaps before anybody has answered", g)
+	}
+	if n := len(h.said(h.path, frameWant)) + len(h.m.paths[h.path].wants); n != logs {
+		t.Errorf("%d questions for %d logs", n, logs)
+	}
+}
+
+// A question of another does not wait with our own: an answer to ours may have to wait for it.
+func TestQuestionsOfOthersDoNotWait(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	h.lose(100)
+	h.said(h.honest, frameWant)
+	w := want{id: wantID{floodID(0), 1}, log: h.log(1000), from: 1}
+	h.mustControl(h.path, frameWant, w.append(nil))
+	if asked := h.said(h.honest, frameWant); len(asked) != 1 || questionOf(asked[0]) != w.id {
+		t.Errorf("%d questions are passed on", len(asked))
+	}
+}
+
+// Questions that wait follow the peer to another path.
+func TestQuestionsFollowThePeer(t *testing.T) {
+	const logs = 100
+	h := newHostile()
+	h.greet()
+	h.lose(logs)
+	asked := len(h.said(h.path, frameWant))
+	const other = 3
+	h.m.AddPath(h.now, PathInfo{ID: other, Peer: simID(1)})
+	hi := hello{min: Version, max: Version, node: simID(1), epoch: 1, maxBatch: 1 << 20, timeout: time.Minute, channel: "sim", nonce: 1}
+	h.mustControl(other, frameHello, hi.append(nil))
+	h.mustControl(other, frameReady, nil)
+	q := h.m.peers[simID(1)]
+	if q.active != h.m.paths[other] {
+		t.Fatal("the other path is not the one in use")
+	}
+	if n := len(h.m.paths[h.path].wants); n != 0 || len(q.active.wants) != logs-asked {
+		t.Errorf("%d questions wait on the old path, and %d of %d on the new one", n, len(q.active.wants), logs-asked)
+	}
+}
+
+// Nobody is given a batch that is larger than it takes.
+func TestNothingTooLargeIsGiven(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	own := codec.LogID{Node: simID(0), Epoch: 1}
+	h.m.Append(0, sealed(own, 1, 1, 1000, "a.x"))
+	h.m.Append(0, h.seal(own, 2, 1))
+	h.m.paths[h.path].theirs.maxBatch = 500
+	ask := func(i int, log codec.LogID) wantID {
+		w := want{id: wantID{floodID(i), 1}, log: log, from: 1}
+		h.mustControl(h.path, frameWant, w.append(nil))
+		return w.id
+	}
+	first := ask(0, own)
+	h.said(h.honest, frameWant)
+	h.mustControl(h.honest, frameNone, none{first, 0}.append(nil))
+	if nones := h.said(h.path, frameNone); len(nones) != 1 || nones[0][len(nones[0])-1] != 2 {
+		t.Errorf("%d answers that there is something from 2 on: %v", len(nones), nones)
+	}
+	id := ask(1, h.log(1))
+	h.said(h.honest, frameWant)
+	b := append(append(id.append(nil), 0), uvarints(1, 0)...)
+	if err := h.m.HandleData(h.now, h.honest, 0, frameGive, append(b, sealed(h.log(1), 1, 1, 1000, "a.x").Bytes()...), nil); err != nil {
+		t.Fatal(err)
+	}
+	h.drain()
+	if s := h.m.paths[h.path].out[0]; s != nil && s.gives.len() > 0 {
+		t.Errorf("%d batches are given", s.gives.len())
+	}
+}
+
 // Who has no room for a question does not say that nobody has the events.
 func TestQuestionWithoutRoomIsNotAnswered(t *testing.T) {
 	h := newHostile()
