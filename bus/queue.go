@@ -23,6 +23,7 @@ type item struct {
 	until int // matching events to deliver, those passed included
 
 	whole    bool // all of the batch's events match
+	told     bool // its origin heard that all of a batch with others in it is missing
 	released bool // the log was told that we are done with it
 	unheld   bool // the log never waited for it
 }
@@ -120,6 +121,10 @@ func (q *queue) dropFront(n *Node, excess int, released []*item, dropped int) ([
 		}
 		k := min(it.events(), excess)
 		gap := it.lost(n, it.at, it.at+k, ReasonOverflow)
+		if !it.told {
+			q.tell(gap, it.log)
+			it.told = !it.whole
+		}
 		it.at += k
 		q.events -= k
 		if it.events() == 0 {
@@ -132,12 +137,19 @@ func (q *queue) dropFront(n *Node, excess int, released []*item, dropped int) ([
 	return released, dropped
 }
 
-// pushGap appends a gap, joined with the one before it of the same log.
-func (q *queue) pushGap(gap *GapError, log codec.LogID) { q.insertGap(len(q.items), gap, log) }
+// pushGap appends a gap that its origin is to hear of, joined with the one before it of the same log.
+func (q *queue) pushGap(gap *GapError, log codec.LogID) {
+	q.tell(gap, log)
+	q.insertGap(len(q.items), gap, log)
+}
+
+// tell has the origin hear of a gap.
+func (q *queue) tell(gap *GapError, log codec.LogID) {
+	q.dropped = append(q.dropped, item{log: log, gap: new(*gap)}) // for the queue's own may be joined
+}
 
 // insertGap puts a gap before item i, joined with one that stands there.
 func (q *queue) insertGap(i int, gap *GapError, log codec.LogID) {
-	q.dropped = append(q.dropped, item{log: log, gap: &GapError{From: gap.From, To: gap.To, Reason: gap.Reason}})
 	for j := i - 1; j >= 0 && q.items[j].gap != nil && q.items[j].unheld; j-- {
 		if q.items[j].log != log {
 			continue
@@ -184,9 +196,14 @@ func (q *queue) putBack(it *item) bool {
 		return false
 	}
 	q.current = nil
+	q.putFront(it)
+	return true
+}
+
+// putFront makes an item the oldest.
+func (q *queue) putFront(it *item) {
 	q.items, q.row = append([]*item{it}, q.items...), nil
 	q.events += it.events()
-	return true
 }
 
 // cutOff gives up every item of a log; of the current one, at matching events were passed. It returns where the held ones end.
@@ -195,7 +212,7 @@ func (q *queue) cutOff(n *Node, log codec.LogID, at int) (ends []uint64, dropped
 		it.released = true
 		ends = append(ends, it.last)
 		if it.batch != nil && at < it.until { // what is left of it will be a gap when the handler returns
-			q.dropped = append(q.dropped, item{log: log, gap: it.lost(n, at, it.until, ReasonStalled)})
+			q.tell(it.lost(n, at, it.until, ReasonStalled), log)
 		}
 	}
 	items := q.items

@@ -211,6 +211,31 @@ func TestQueueAllocatesNothing(t *testing.T) {
 	}
 }
 
+// However often a queue drops an event of a batch with others in it, the batch is reported once.
+func TestMixedBatchIsReportedOnce(t *testing.T) {
+	var q queue
+	o := onOptions{bound: 50, policy: dropOldest}
+	mixed, single := mixedBatch(50), mixedBatch(0)
+	q.offer(&Node{}, &item{batch: mixed, last: mixed.Last(), until: 50}, o)
+	for range 50 {
+		q.offer(&Node{}, &item{batch: single, last: single.Last(), until: 1, whole: true}, o)
+	}
+	if len(q.dropped) != 1 {
+		t.Errorf("%d reports", len(q.dropped))
+	}
+}
+
+// mixedBatch has so many events of another topic, and as many and one more of "x".
+func mixedBatch(others int) *codec.Batch {
+	b := codec.NewBuilder(codec.LogID{}, 1)
+	for range others {
+		b.Append("x", codec.EncodingRaw, 0, nil, nil)
+		b.Append("other", codec.EncodingRaw, 0, nil, nil)
+	}
+	b.Append("x", codec.EncodingRaw, 0, nil, nil)
+	return b.Seal(nil)
+}
+
 // A gap that several subscriptions have is not changed by one.
 func TestCutOffLeavesTheGapsOfOthers(t *testing.T) {
 	var q queue

@@ -473,6 +473,11 @@ func (s *Subscription) stopAt(it *item) {
 		return
 	}
 	done, held := s.queue.finish(it)
+	if left := done.events(); done.gap == nil && done.released && left > 0 && !s.closed { // it was cut off meanwhile
+		rest := done.lost(s.node, done.at, done.until, ReasonStalled)
+		s.dropped.Add(uint64(left))
+		s.queue.putFront(s.queue.newItem(item{log: done.log, gap: rest, last: rest.To, unheld: true}))
+	}
 	s.mu.Unlock()
 	if held {
 		s.node.engine.release(done.log, done.last)

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/verbose-bus/verbose/bus"
 	"github.com/verbose-bus/verbose/bus/bustest"
+	"github.com/verbose-bus/verbose/codec"
 )
 
 func TestEventsIterator(t *testing.T) {
@@ -111,6 +113,51 @@ func TestEventsIteratorThatPanics(t *testing.T) {
 		t.Errorf("delivered %v", got)
 	}
 	must(t, a.Drain(soon(t)))
+}
+
+// What is left of events that were cut off while a loop had one of them is a gap for the next loop.
+func TestEventsIteratorThatEndsInWhatWasCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 300
+		network := bustest.NewNetwork(1)
+		from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
+		to := network.Node(t, "to", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 400*ms })
+		network.Connect(t, "from", "to")
+		sub, err := to.Subscribe("x")
+		must(t, err)
+		must(t, sub.Ready(t.Context()))
+		for range count {
+			must(t, from.EmitBytes(t.Context(), "x", make([]byte, 10_000)))
+		}
+		got, missed, slow := 0, 0, true
+		for got+missed < count {
+			ctx, cancel := lasting(time.Second)
+			for _, err := range sub.Events(ctx) {
+				var gap *bus.GapError
+				switch {
+				case errors.As(err, &gap):
+					missed += int(gap.To - gap.From + 1)
+				case err != nil:
+					t.Fatalf("%v after %d events, and %d that are missing", err, got, missed)
+				default:
+					got++
+				}
+				if got == 2 && slow { // the first came alone, and this one with others
+					slow = false
+					pass(3 * time.Second)
+					break
+				}
+				if got+missed == count {
+					break
+				}
+			}
+			cancel()
+		}
+		must(t, from.Drain(t.Context()))
+		if s := sub.Stats(); missed == 0 || got+missed != count || s.Dropped != uint64(missed) || from.Stats().Reported != uint64(missed) {
+			t.Errorf("%d events and %d that are missing, of %d; %+v, and %d reported", got, missed, count, s, from.Stats().Reported)
+		}
+	})
 }
 
 // Who closes a subscription, or a node, is not told that it misses what it did not wait for.

@@ -11,7 +11,7 @@ import (
 
 // LoadIdentity reads an identity that [Identity.Save] or another CA's tool wrote: identityFile
 // holds the certificate, any intermediate ones, and the private key, in PEM, and is readable by
-// its owner only, or is root's and readable by a group that this process is in; caFile holds the CA
+// its owner only, or is root's and readable by a group; caFile holds the CA
 // certificates to trust, more than one while a CA is being replaced. It fails if the certificate is not valid now.
 //
 // The identity follows its files. When either is replaced, handshakes that begin a second later or more
@@ -52,7 +52,7 @@ func newValid(certificate tls.Certificate, roots []*x509.Certificate, path strin
 
 // readPair reads a certificate and its private key.
 func readPair(path string) (tls.Certificate, error) {
-	data, err := readPrivate(path)
+	data, err := readPrivate(path, true)
 	if errors.Is(err, os.ErrNotExist) {
 		return tls.Certificate{}, fmt.Errorf("certs: no identity at %s: issue one with `verbose certs issue`: %w", path, err)
 	}

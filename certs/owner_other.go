@@ -8,4 +8,4 @@ import "os"
 func inherit(*os.File, os.FileInfo) error { return nil }
 
 // tooOpen is false: Windows has no such bits, and reports 0666.
-func tooOpen(os.FileInfo) bool { return false }
+func tooOpen(os.FileInfo, bool) bool { return false }

@@ -15,25 +15,26 @@ func inherit(draft *os.File, old os.FileInfo) error {
 		return err
 	}
 	want, got := old.Sys().(*syscall.Stat_t), info.Sys().(*syscall.Stat_t)
+	mode := old.Mode().Perm() &^ forbidden(int(want.Uid), true) & 0o660
 	if want.Uid != got.Uid || want.Gid != got.Gid {
-		// A group has no rights to it, and need not be kept.
-		if err := draft.Chown(int(want.Uid), int(want.Gid)); err != nil && want.Uid != got.Uid {
+		// A group without rights to it need not be kept.
+		if err := draft.Chown(int(want.Uid), int(want.Gid)); err != nil && (want.Uid != got.Uid || mode&0o070 != 0) {
 			return fmt.Errorf("%s is of the user with the id %d, who could not read what replaces it: do this as that user or as root: %w", old.Name(), want.Uid, err)
 		}
 	}
-	return draft.Chmod(old.Mode().Perm() & 0o600)
+	return draft.Chmod(mode)
 }
 
 // tooOpen reports whether others can read a file, or write it.
-func tooOpen(info os.FileInfo) bool {
-	return othersMayUse(info.Mode(), int(info.Sys().(*syscall.Stat_t).Uid), os.Geteuid())
+func tooOpen(info os.FileInfo, group bool) bool {
+	return info.Mode()&forbidden(int(info.Sys().(*syscall.Stat_t).Uid), group) != 0
 }
 
-// othersMayUse leaves out the group of a file that is root's, unless the node is root: it is how the node itself can
-// read the secrets that Kubernetes mounts, whose owner and mode nobody can change.
-func othersMayUse(mode os.FileMode, owner, me int) bool {
-	if owner == 0 && me != 0 {
-		return mode&0o037 != 0
+// forbidden is the rights that a file with a private key must not give. With group, that of a file of root's may read it: it is
+// how a node reads the secrets that Kubernetes mounts, whose owner and mode nobody can change.
+func forbidden(owner int, group bool) os.FileMode {
+	if owner == 0 && group {
+		return 0o037
 	}
-	return mode&0o077 != 0
+	return 0o077
 }

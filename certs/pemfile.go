@@ -56,13 +56,13 @@ func parseCertificates(data []byte) ([]*x509.Certificate, error) {
 }
 
 // readPrivate reads a file with a private key, and refuses one that others can
-// read: its key may be known to anybody.
-func readPrivate(path string) ([]byte, error) {
+// read, but for a group, if that may: its key may be known to anybody.
+func readPrivate(path string, group bool) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("certs: %w", err)
 	}
-	if tooOpen(info) {
+	if tooOpen(info, group) {
 		return nil, fmt.Errorf("certs: %s holds a private key and others can read it (mode %#o): chmod 600 %s", path, info.Mode().Perm(), path)
 	}
 	data, err := os.ReadFile(path)

@@ -66,7 +66,7 @@ func readCA(dir string) (*CA, error) {
 		return nil, fmt.Errorf("certs: %w", err)
 	}
 	keyPath := filepath.Join(dir, keyFile)
-	key, err := readPrivate(keyPath)
+	key, err := readPrivate(keyPath, false)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("certs: %s is missing: identities are issued where the CA was made: %w", keyPath, err)
 	}
@@ -107,8 +107,10 @@ func Development(dir string) (*CA, error) {
 // makeDevelopment makes the CA beside dir and moves it there whole, so that
 // of several processes exactly one succeeds and none sees half a CA.
 func makeDevelopment(dir string) error {
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real // a link stays one
+	if _, err := os.Lstat(dir); err == nil {
+		if dir, err = filepath.EvalSymlinks(dir); err != nil { // a link stays one, also while it leads nowhere
+			return fmt.Errorf("certs: %w", err)
+		}
 	}
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o700); err != nil {

@@ -41,7 +41,7 @@ func TestKeptIdentity(t *testing.T) {
 			if runtime.GOOS == "windows" {
 				t.Skip("no permission bits")
 			}
-			if err := os.Chmod(path, 0o640); err != nil {
+			if err := os.Chmod(path, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}},

@@ -53,6 +53,8 @@ func (c *pingCommand) Run(ctx context.Context, s *streams) error {
 	switch {
 	case c.Count != nil && len(trips)+lost < *c.Count:
 		return fmt.Errorf("interrupted: %d of %s answered", len(trips), counted(uint64(*c.Count), "ping"))
+	case len(trips)+lost == 0:
+		return errors.New("interrupted before an answer came")
 	case len(trips) == 0:
 		return fmt.Errorf("none of %d pings was answered", c.count())
 	case lost > 0:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,9 +17,12 @@ import (
 func (c *topologyCommand) print(s *streams, t bus.Topology) (err error) {
 	switch c.Format {
 	case "json":
-		encoder := json.NewEncoder(s.out)
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
 		encoder.SetEscapeHTML(false)
-		err = encoder.Encode(graphOf(t))
+		if err = encoder.Encode(graphOf(t)); err == nil {
+			_, err = s.out.Write(appendEscaped(nil, text.Bytes()))
+		}
 	case "dot":
 		_, err = io.WriteString(s.out, t.DOT())
 	default:
