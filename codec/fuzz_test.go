@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/verbose-bus/verbose/codec"
 )
@@ -33,7 +34,7 @@ func FuzzParseBatch(f *testing.F) {
 }
 
 func FuzzDecodeArgsJSON(f *testing.F) {
-	for _, s := range []string{"[]", `[1,"a\"]",{"b":[]}]`, "[ null , 1e400 ]", "[[1,2],\"\\u00\"]", "{}", ""} {
+	for _, s := range []string{"[]", `[1,"a\"]",{"b":[]}]`, "[ null , 1e400 ]", "[[1,2],\"\\u00\"]", "[\"\xff\"]", "{}", ""} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, p []byte) {
@@ -54,7 +55,7 @@ func FuzzDecodeArgsJSON(f *testing.F) {
 		}
 		var q quake
 		_ = codec.DecodeArgs(codec.EncodingJSON, p, &q)
-		wantJSON(t, codec.EncodingJSON, p, valid)
+		wantJSON(t, codec.EncodingJSON, p, valid && utf8.Valid(p))
 	})
 }
 
