@@ -206,7 +206,7 @@ func TestReadablePrivateKey(t *testing.T) {
 	if err := issue(t, ca, "n").Save(path); err != nil {
 		t.Fatal(err)
 	}
-	for _, mode := range []os.FileMode{0o640, 0o604, 0o620} {
+	for _, mode := range []os.FileMode{0o644, 0o604, 0o620} {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
