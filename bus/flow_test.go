@@ -536,7 +536,7 @@ func TestDeliveryAllocatesNothing(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	per := float64(after.Mallocs-before.Mallocs) / count
 	t.Logf("%.4f allocations an event, of both nodes and the network between them", per)
-	if per > 0.05 {
+	if per > 0.25 { // a batch has a few, and how many events share it depends on who is quicker
 		t.Errorf("%.2f allocations an event", per)
 	}
 }
