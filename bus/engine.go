@@ -251,7 +251,7 @@ func (e *engine) act(t *todo) {
 		e.node.lifecycle.publish(note)
 	}
 	if t.disputed {
-		e.node.disputes.warn(e.node.log, "another member speaks in the name of this node: give each process an identity of its own")
+		e.node.disputes.warn(e.node.log, "a record in the name of this node is not its own: another process has its identity, a member lies, or the clock went back since its last run")
 	}
 	if t.flush {
 		e.node.flushLater()

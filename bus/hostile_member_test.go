@@ -317,7 +317,7 @@ func TestHostileRecords(t *testing.T) {
 			epoch, version := record(other.Origin())
 			none := make([]byte, 6) // begun, name, neighbours, endpoints, live and owed
 			r.say(r.control, r.greeting(), rawFrame(0x02, id[:], uvarint(epoch), uvarint(version), none))
-			book.await(t, []string{"level=WARN", "another member speaks", "identity"})
+			book.await(t, []string{"level=WARN", "in the name of this node is not its own", "identity"})
 
 			must(t, v.target.WaitInterest(soon(t), "x"))
 			send(t, v.target, "x", "after all")

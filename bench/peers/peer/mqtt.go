@@ -221,10 +221,13 @@ func (e *mqttEnd) Flush() error {
 	return nil
 }
 
+// endsWithin is longer than a client sleeps that is connecting again: with less, Disconnect leaves it and its own goroutine behind.
+const endsWithin = 3 * time.Second
+
 func (e *mqttEnd) Close() error {
 	close(e.closing)
 	if e.client != nil {
-		e.client.Disconnect(0)
+		e.client.Disconnect(uint(endsWithin / time.Millisecond))
 	}
 	if e.broker != nil {
 		if err := e.broker.Close(); err != nil {

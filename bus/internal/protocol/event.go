@@ -36,7 +36,7 @@ const (
 	EventBye                       // Path, Count: the peer leaves after Count data streams end
 	EventSilent                    // Path, Peer: the peer does not answer on the path
 	EventHeard                     // Path, Peer: it does again
-	EventDisputed                  // another speaks in our name: a member that lies, or another run of this node
+	EventDisputed                  // another speaks in our name: a member that lies, or another run of this node, which may be over
 	EventDone                      // something may have been done at a peer: receipts and Drain look again
 )
 
