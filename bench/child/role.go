@@ -62,7 +62,6 @@ func (p *process) note(err error) {
 
 // arrived measures from the time an event was scheduled for. The clocks are one: both processes are on one machine.
 func (p *process) arrived(count *counter, payload []byte) {
-	count.received.Add(1)
 	if p.measuring.Load() {
 		due := time.Unix(0, int64(binary.BigEndian.Uint64(payload)))
 		latency := time.Since(due)
@@ -71,15 +70,15 @@ func (p *process) arrived(count *counter, payload []byte) {
 			p.watch.Record(due, latency)
 		}
 	}
+	count.received.Add(1) // last: what is counted is in the histogram
 }
 
 // pong measures a round trip and begins the next.
 func (p *process) pong(count *counter) {
-	n := count.received.Add(1)
 	if p.measuring.Load() {
 		p.latency.Record(time.Since(p.began) - time.Duration(p.pinged.Load()))
 	}
-	p.ping(int(n))
+	p.ping(int(count.received.Add(1)))
 }
 
 func (p *process) ping(n int) {
@@ -110,7 +109,7 @@ func (p *process) start() error {
 	for i, e := range p.ends {
 		p.sending.Go(func() { // close waits for it
 			if p.spec.Load == Paced {
-				p.note(pace.Run(ctx, pace.System{}, p.spec.Rate, &pacedSender{p, e, &p.counters[i]}))
+				p.note(pace.Run(ctx, p.spec.Rate, &pacedSender{p, e, &p.counters[i]}))
 			} else {
 				p.note(p.saturate(ctx, e, &p.counters[i]))
 			}

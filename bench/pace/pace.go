@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Clock is where Run has the time from.
-type Clock interface {
+// clock is where the time is from.
+type clock interface {
 	Now() time.Time
 	// WaitUntil returns at t or later, or with ctx's error.
 	WaitUntil(ctx context.Context, t time.Time) error
@@ -22,7 +22,16 @@ type Sender interface {
 
 // Run sends rate events a second, evenly, from now until ctx ends, which is no error. An event that is late is sent as
 // soon as Run gets to it, and keeps its time: none is left out, and the schedule never moves.
-func Run(ctx context.Context, clock Clock, rate float64, sender Sender) error {
+func Run(ctx context.Context, rate float64, sender Sender) error {
+	t, err := newTimer()
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	return run(ctx, system{t}, rate, sender)
+}
+
+func run(ctx context.Context, clock clock, rate float64, sender Sender) error {
 	began := clock.Now()
 	due := func(n int) time.Time { return began.Add(time.Duration(float64(n) / rate * float64(time.Second))) }
 	for n := 0; ; {
@@ -43,23 +52,23 @@ func Run(ctx context.Context, clock Clock, rate float64, sender Sender) error {
 	}
 }
 
-// System is the system's clock. On Linux it wakes some 10 µs late; elsewhere, with Go's timers, up to 1 ms.
-type System struct{}
+// system is the system's clock. On Linux it wakes some 10 µs late; elsewhere, with Go's timers, up to 1 ms.
+type system struct{ timer *timer }
 
-// Now is the time.
-func (System) Now() time.Time { return time.Now() }
+func (system) Now() time.Time { return time.Now() }
 
 // longestSleep is how late WaitUntil may notice that ctx has ended.
 const longestSleep = 10 * time.Millisecond
 
-// WaitUntil sleeps.
-func (System) WaitUntil(ctx context.Context, t time.Time) error {
+func (s system) WaitUntil(ctx context.Context, t time.Time) error {
 	for ctx.Err() == nil {
 		left := time.Until(t)
 		if left <= 0 {
 			return nil
 		}
-		sleep(min(left, longestSleep))
+		if err := s.timer.wait(min(left, longestSleep)); err != nil {
+			return err
+		}
 	}
 	return ctx.Err()
 }

@@ -52,7 +52,7 @@ func TestStallCountsForEveryEventItHeldUp(t *testing.T) {
 	defer cancel()
 	began := time.Unix(1000, 0)
 	s := &stalling{now: began, began: began, stallAt: 10, stall: 50 * time.Millisecond, end: began.Add(100 * time.Millisecond), cancel: cancel}
-	if err := Run(ctx, s, 1000, s); err != nil {
+	if err := run(ctx, s, 1000, s); err != nil {
 		t.Fatal(err)
 	}
 	if len(s.waited) != 101 {
@@ -78,7 +78,7 @@ func TestRunEndsWithinABacklog(t *testing.T) {
 	s := &stalling{now: time.Unix(0, 0), stallAt: 1, stall: time.Hour, cancel: cancel}
 	s.end = s.now.Add(100 * time.Hour)
 	sent := 0
-	err := Run(ctx, s, 1000, sendFunc(func() {
+	err := run(ctx, s, 1000, sendFunc(func() {
 		if sent++; sent == 5 {
 			cancel()
 		}
@@ -90,15 +90,21 @@ func TestRunEndsWithinABacklog(t *testing.T) {
 }
 
 func TestSystemNeverWakesEarly(t *testing.T) {
+	timer, err := newTimer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer timer.close()
+	clock := system{timer}
 	for _, d := range []time.Duration{0, time.Microsecond, time.Millisecond, 2 * longestSleep} {
 		until := time.Now().Add(d)
-		if err := (System{}).WaitUntil(t.Context(), until); err != nil || time.Now().Before(until) {
+		if err := clock.WaitUntil(t.Context(), until); err != nil || time.Now().Before(until) {
 			t.Errorf("after %s: %v, %s early", d, err, time.Until(until))
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := (System{}).WaitUntil(ctx, time.Now().Add(time.Hour)); err == nil {
+	if err := clock.WaitUntil(ctx, time.Now().Add(time.Hour)); err == nil {
 		t.Error("waited for a context that has ended")
 	}
 }

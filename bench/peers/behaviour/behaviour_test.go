@@ -130,6 +130,42 @@ func TestASenderThatCannotConnectGivesUpInTime(t *testing.T) {
 	}
 }
 
+// TestWhatIsInterruptedIsNoLoss: neither of an end of the time for a trial, which is an error, nor of the run, whose last result is left out.
+func TestWhatIsInterruptedIsNoLoss(t *testing.T) {
+	ca, err := certs.NewCA("bench")
+	must(t, err)
+	plan := short()
+	plan.Events, plan.Limit = 1_000_000, 300*time.Millisecond
+	if r := Try(t.Context(), Diamond, contender.RawTCP, plan, ca); r.Sent == 0 || !strings.Contains(r.Error, "deadline") {
+		t.Errorf("%+v", r)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	plan.Limit = 30 * time.Second
+	o := &options{System: []contender.Kind{contender.RawTCP, contender.RawTLS}, Situation: []Situation{Diamond}}
+	r, err := tryAll(ctx, o, plan, io.Discard)
+	must(t, err)
+	if !r.Interrupted || len(r.Results) > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestASenderThatIsInterruptedWhileItDials closes each of its ends once: those of libp2p and MQTT bear no more.
+func TestASenderThatIsInterruptedWhileItDials(t *testing.T) {
+	ca, err := certs.NewCA("bench")
+	must(t, err)
+	for _, kind := range []contender.Kind{"libp2p/tcp", "mqtt/tcp", "nats/tcp", contender.BusTCP} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		s := &sender{ctx: ctx, config: contender.Config{Kind: kind, CA: ca, Topic: contender.There, Sharing: 1}, addrs: []string{"127.0.0.1:1"}, buffer: make([]byte, 8)}
+		if err := s.open(); err == nil {
+			t.Errorf("%s is connected to nothing", kind)
+		}
+		must(t, s.Flush())
+		s.close()
+		cancel()
+	}
+}
+
 func TestRunPrintsAndSaves(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer

@@ -17,6 +17,7 @@ const schema = 1
 type Report struct {
 	Schema      int              `json:"schema"`
 	Began       time.Time        `json:"began"`
+	Interrupted bool             `json:"interrupted,omitempty"`
 	Environment host.Environment `json:"environment"`
 	Plan        Plan             `json:"plan"`
 	Results     []Result         `json:"results"`
@@ -83,6 +84,9 @@ func (r Result) Said() string {
 
 // Print writes a table for each situation.
 func (r *Report) Print(out io.Writer) error {
+	if r.Interrupted {
+		fmt.Fprintln(out, "Interrupted: what follows is what was there.")
+	}
 	for _, s := range Situations() {
 		w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 		fmt.Fprintf(w, "\n%s\n  \tsent\tlost\trepeated\treordered\tthe loss was\tfailed sends\topened\tlongest wait\ttold: sender\treceiver\n", s)

@@ -75,10 +75,11 @@ func tryAll(ctx context.Context, o *options, plan Plan, messages io.Writer) (*Re
 	r := &Report{Schema: schema, Began: time.Now().UTC(), Environment: host.Describe(""), Plan: plan}
 	for _, s := range o.Situation {
 		for _, kind := range o.System {
-			if ctx.Err() != nil {
+			result := Try(ctx, s, kind, plan, ca)
+			if ctx.Err() != nil { // what was on its way would count as lost
+				r.Interrupted = true
 				return r, nil
 			}
-			result := Try(ctx, s, kind, plan, ca)
 			r.Results = append(r.Results, result)
 			if result.Omitted == "" {
 				fmt.Fprintf(messages, "%s, %s: %d of %d lost, %d repeated, %.0f s %s\n", s, kind, result.Lost, result.Sent, result.Repeated, result.Took, result.Error)

@@ -60,9 +60,17 @@ func (s *sender) tryOpen() (err error) {
 		err = s.end.Ready(ctx, 0)
 	}
 	if err != nil {
-		s.end.Close()
+		s.close()
 	}
 	return err
+}
+
+// close closes the end, if there is one, once: ends need not bear more.
+func (s *sender) close() {
+	if s.end != nil {
+		s.end.Close()
+		s.end = nil
+	}
 }
 
 // pause reports whether there is time left after it.
@@ -102,7 +110,7 @@ func (s *sender) recover(err error) error {
 		s.first = err
 	}
 	if !reconnects(s.config.Kind) {
-		s.end.Close()
+		s.close()
 		return s.open()
 	}
 	if !s.pause() {
@@ -113,6 +121,9 @@ func (s *sender) recover(err error) error {
 
 // Flush leaves failures to the next Send.
 func (s *sender) Flush() error {
+	if s.end == nil {
+		return nil
+	}
 	if err := s.end.Flush(); err != nil && s.first == nil {
 		s.first = err
 	}

@@ -45,7 +45,9 @@ func Try(ctx context.Context, s Situation, kind contender.Kind, plan Plan, ca *c
 	if err == nil {
 		err = t.sender.Flush()
 	}
-	t.settle(ctx)
+	if t.settle(ctx); ctx.Err() != nil && !errors.Is(err, ctx.Err()) {
+		err = errors.Join(err, fmt.Errorf("what was on its way counts as lost: %w", ctx.Err()))
+	}
 	t.fill(&r)
 	r.Took = time.Since(began).Seconds()
 	if err != nil {
@@ -139,7 +141,7 @@ func (t *trial) runBehindProxy(ctx context.Context, addr string) error {
 		wait(ctx, t.plan.Tail)
 		stop()
 	})
-	err = pace.Run(pacing, pace.System{}, t.plan.Rate, t.sender)
+	err = pace.Run(pacing, t.plan.Rate, t.sender)
 	stop()
 	troubling.Wait()
 	if err == nil && t.cuts < cuts {
@@ -172,7 +174,7 @@ func (t *trial) runDiamond(ctx context.Context, addr string) error {
 	}
 	pacing, stop := context.WithCancel(ctx)
 	defer stop()
-	return pace.Run(pacing, pace.System{}, t.plan.Rate, until{t.sender, uint64(t.plan.Events), stop})
+	return pace.Run(pacing, t.plan.Rate, until{t.sender, uint64(t.plan.Events), stop})
 }
 
 // until ends the pacing after so many events.
@@ -222,8 +224,8 @@ func (t *trial) close() {
 	if t.between != nil {
 		t.between.Close()
 	}
-	if t.sender != nil && t.sender.end != nil {
-		t.sender.end.Close()
+	if t.sender != nil {
+		t.sender.close()
 	}
 	for i := len(t.ends) - 1; i >= 0; i-- {
 		t.ends[i].Close()

@@ -1,7 +1,0 @@
-//go:build !linux
-
-package pace
-
-import "time"
-
-func sleep(d time.Duration) { <-time.After(d) }
