@@ -3,6 +3,7 @@ package contender
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,24 @@ func expect(t *testing.T, ctx context.Context, got <-chan []byte, want []byte) {
 		}
 	case <-ctx.Done():
 		t.Fatal("nothing arrived")
+	}
+}
+
+// TestFramedAllocatesNothing: what baselines do for each message, they pay for.
+func TestFramedAllocatesNothing(t *testing.T) {
+	var wire bytes.Buffer
+	conn := Framed(struct {
+		io.ReadWriter
+		io.Closer
+	}{&wire, nil})
+	payload := make([]byte, 64)
+	if n := testing.AllocsPerRun(1000, func() {
+		must(t, conn.Send(payload))
+		must(t, conn.Flush())
+		_, _, err := conn.Receive()
+		must(t, err)
+	}); n >= 1 {
+		t.Errorf("%v allocations a message", n)
 	}
 }
 

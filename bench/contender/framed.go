@@ -15,12 +15,13 @@ type framed struct {
 	io.Closer
 	w       *bufio.Writer
 	r       *bufio.Reader
-	payload []byte // of the last message
+	header  [4]byte // here, for what a reader is given may move to the heap
+	payload []byte  // of the last message
 }
 
 // Framed sends messages on a stream of bytes, with as little as a program can get by with.
 func Framed(stream io.ReadWriteCloser) Conn {
-	return &framed{stream, bufio.NewWriterSize(stream, bufferSize), bufio.NewReaderSize(stream, bufferSize), nil}
+	return &framed{Closer: stream, w: bufio.NewWriterSize(stream, bufferSize), r: bufio.NewReaderSize(stream, bufferSize)}
 }
 
 func (f *framed) Send(payload []byte) error {
@@ -35,11 +36,10 @@ func (f *framed) Send(payload []byte) error {
 func (f *framed) Flush() error { return f.w.Flush() }
 
 func (f *framed) Receive() (payload []byte, more bool, err error) {
-	var header [4]byte
-	if _, err := io.ReadFull(f.r, header[:]); err != nil {
+	if _, err := io.ReadFull(f.r, f.header[:]); err != nil {
 		return nil, false, err
 	}
-	n := int(binary.BigEndian.Uint32(header[:]))
+	n := int(binary.BigEndian.Uint32(f.header[:]))
 	f.payload = slices.Grow(f.payload[:0], n)[:n]
 	_, err = io.ReadFull(f.r, f.payload)
 	return f.payload, f.r.Buffered() > 0, err
