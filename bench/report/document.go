@@ -35,11 +35,12 @@ type document struct {
 
 // row is one contestant in one cell.
 type row struct {
-	Cell        cell     `json:"cell"`
-	Name        string   `json:"name"`
-	OfferedRate float64  `json:"offered_rate"`
-	Samples     []sample `json:"passes"`
-	Errors      []string `json:"errors"`
+	Cell        cell       `json:"cell"`
+	Name        string     `json:"name"`
+	OfferedRate float64    `json:"offered_rate"`
+	Samples     []sample   `json:"passes"`
+	Rejected    []struct{} `json:"rejected"` // how many
+	Errors      []string   `json:"errors"`
 
 	Rate   stats.Range                       `json:"rate"`
 	Wire   wire                              `json:"wire"`
@@ -124,7 +125,12 @@ func (c cell) bytes() (int, error) {
 
 // ofLatency reports whether it is times that the cell is about, and not rates.
 func (c cell) ofLatency() bool {
-	return c.Pattern == "ping-pong" || c.Pattern == "open-loop" || c.Pattern == "outage" || c.Pattern == "fan-out" && c.Rate > 0
+	return c.Pattern == "ping-pong" || c.paced()
+}
+
+// paced reports whether events are sent at a rate.
+func (c cell) paced() bool {
+	return c.Pattern == "open-loop" || c.Pattern == "outage" || c.Pattern == "fan-out" && c.Rate > 0
 }
 
 // sample is one pass.
@@ -147,16 +153,17 @@ func (r row) median(of func(sample) float64) float64 {
 	return stats.RangeOf(values).Median
 }
 
-// arrived is the part of what was sent one way that arrived in the same time; of other patterns, zero.
+// arrived is the part of what was sent one way or at a rate that arrived in the same time; of other patterns, zero.
 func (r row) arrived() float64 {
-	if r.Cell.Pattern != "one-way" {
+	if r.Cell.Pattern != "one-way" && !r.Cell.paced() {
 		return 0
 	}
+	copies := float64(max(r.Cell.Fan, 1)) // of each event
 	return r.median(func(s sample) float64 {
 		if s.Offered == 0 {
 			return 0
 		}
-		return s.Rate / s.Offered
+		return s.Rate / s.Offered / copies
 	})
 }
 

@@ -68,9 +68,12 @@ func TestArrived(t *testing.T) {
 	if got := r.arrived(); got != 0.5 {
 		t.Errorf("%v, want the median of the passes", got)
 	}
-	r.Cell.Pattern = "fan-out" // whose sinks have several times what was sent
+	r.Cell.Pattern, r.Cell.Fan = "fan-out", 2
 	if got := r.arrived(); got != 0 {
-		t.Errorf("fan-out: %v, want 0", got)
+		t.Errorf("fan-out as fast as it goes: %v, want 0", got)
+	}
+	if r.Cell.Rate = 10; r.arrived() != 0.25 {
+		t.Errorf("fan-out at a rate: %v, want half of each copy", r.arrived())
 	}
 }
 

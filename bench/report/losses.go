@@ -46,7 +46,11 @@ func drawLosses(rows []row) ([]figure, error) {
 	}
 	var figures []figure
 	for _, c := range cells {
-		title := fmt.Sprintf("%s %s: RTT %v, %d Mbit/s, queue %s", c.Pattern, c.Size, c.Link.RTT, c.Link.Bandwidth, c.Link.Queue)
+		what := c.Size
+		if c.Payload != "random" {
+			what += " " + c.Payload
+		}
+		title := fmt.Sprintf("%s %s: RTT %v, %d Mbit/s, queue %s", c.Pattern, what, c.Link.RTT, c.Link.Bandwidth, c.Link.Queue)
 		figures = append(figures, against(title, byCell[c])...)
 	}
 	return figures, nil

@@ -77,6 +77,10 @@ func TestLineIsBroken(t *testing.T) {
 func TestStacks(t *testing.T) {
 	names := []string{"raw/quic", "bus/quic", "raw/tls cubic", "bus/tcp cubic"}
 	many := slices.Concat(names, []string{"bus/quic 8 lanes", "bus/tcp cubic 8 lanes", "raw/tls bbr", "bus/tcp bbr", "bus/tcp bbr 8 lanes"})
+	crowd := []string{"raw/quic", "bus/quic", "raw/tls", "bus/tcp"}
+	for i := range 8 {
+		crowd = append(crowd, fmt.Sprintf("p%d/tcp", i))
+	}
 	for _, c := range []struct {
 		names []string
 		want  string
@@ -84,6 +88,7 @@ func TestStacks(t *testing.T) {
 		{nil, "[]"},
 		{names, "[[bus/quic bus/tcp cubic raw/quic raw/tls cubic]]"},
 		{many, "[[bus/quic bus/quic 8 lanes raw/quic] [bus/tcp cubic bus/tcp cubic 8 lanes bus/tcp bbr bus/tcp bbr 8 lanes raw/tls cubic raw/tls bbr]]"},
+		{crowd, "[[bus/quic raw/quic] [bus/tcp raw/tls p0/tcp p1/tcp p2/tcp p3/tcp p4/tcp p5/tcp] [p6/tcp p7/tcp]]"},
 	} {
 		if got := fmt.Sprint(stacks(c.names, func(name string) string { return name })); got != c.want {
 			t.Errorf("%v, want %s", got, c.want)

@@ -41,6 +41,19 @@ func waitOf(r row) (w wait, ok bool, err error) {
 // slots are those in which events were scheduled for, in order.
 func (w wait) slots() []int { return slices.Sorted(maps.Keys(w.worst)) }
 
+// parts are the slots between pauses in which events were due, at so many a second, and none arrived: a line across one would say they had.
+func (w wait) parts(rate int) (parts [][]int) {
+	pause := 1 + int(math.Ceil(2/(float64(rate)*w.slot.Seconds()))) // in slots: of a slow source not all have an event
+	for _, slot := range w.slots() {
+		if n := len(parts); n > 0 && slot-parts[n-1][len(parts[n-1])-1] <= pause {
+			parts[n-1] = append(parts[n-1], slot)
+			continue
+		}
+		parts = append(parts, []int{slot})
+	}
+	return parts
+}
+
 // at is the middle of a slot, in seconds since the cut.
 func (w wait) at(slot int) float64 { return (float64(slot) + 0.5) * w.slot.Seconds() }
 
@@ -61,16 +74,16 @@ func drawOutage(title string, rows []row) ([]figure, error) {
 	}
 	var figures []figure
 	for _, group := range stacks(waits, func(w wait) string { return w.name }) {
-		figures = append(figures, through(title, rows[0].Cell.Outage, group))
+		figures = append(figures, through(title, rows[0].Cell, group))
 	}
 	return figures, nil
 }
 
 // through draws worst latencies by the time since the cut, and how long that lasted.
-func through(title string, outage time.Duration, waits []wait) figure {
+func through(title string, c cell, waits []wait) figure {
 	d := new(drawing)
 	head := d.headline(title, "worst latency by due time, in seconds from the cut")
-	x := scale{from: 0, to: outage.Seconds(), low: plotLeft, high: width - plotRight}
+	x := scale{from: 0, to: c.Outage.Seconds(), low: plotLeft, high: width - plotRight}
 	least, most := math.Inf(1), 1.0
 	for _, w := range waits {
 		slots := w.slots()
@@ -80,19 +93,21 @@ func through(title string, outage time.Duration, waits []wait) figure {
 		}
 	}
 	y := logarithmic(least, most, head+plotHeight, head)
-	d.rect("shade", point{x.at(0), y.high}, x.at(outage.Seconds())-x.at(0), y.low-y.high)
-	d.text("quiet middle", point{x.at(outage.Seconds() / 2), y.low - 6}, "cut") // nothing is as quick there
+	d.rect("shade", point{x.at(0), y.high}, x.at(c.Outage.Seconds())-x.at(0), y.low-y.high)
+	d.text("quiet middle", point{x.at(c.Outage.Seconds() / 2), y.low - 6}, "cut") // nothing is as quick there
 	d.levels(x, y, span)
 	for _, v := range x.ticks() {
 		d.upright(x.at(v), y, short(v))
 	}
 	said := make([]string, len(waits))
 	for i, w := range waits {
-		var points []point
-		for _, slot := range w.slots() {
-			points = append(points, point{x.at(w.at(slot)), y.at(float64(w.worst[slot]))})
+		for _, part := range w.parts(c.Rate) {
+			points := make([]point, len(part))
+			for j, slot := range part {
+				points[j] = point{x.at(w.at(slot)), y.at(float64(w.worst[slot]))}
+			}
+			d.curve(lineOf(i), points)
 		}
-		d.curve(lineOf(i), points)
 		d.legend(i, y, w.name)
 		said[i] = fmt.Sprintf("%s at most %s", w.name, span(float64(w.most())))
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -38,6 +39,19 @@ func TestWaitIsOfAllPasses(t *testing.T) {
 	}
 	if w.worst[-1] != 2 || w.worst[0] != 9 || w.worst[2] != 3 || w.most() != 9 || !near(w.at(2), 0.25) {
 		t.Errorf("%+v", w)
+	}
+}
+
+// TestALineEndsWhereEventsWereLost, and goes on where none was due.
+func TestALineEndsWhereEventsWereLost(t *testing.T) {
+	w := wait{slot: 100 * time.Millisecond, worst: map[int]time.Duration{0: 1, 1: 1, 4: 1, 9: 1, 10: 1}}
+	for rate, want := range map[int][][]int{
+		200: {{0, 1}, {4}, {9, 10}},
+		5:   {{0, 1, 4, 9, 10}},
+	} {
+		if got := w.parts(rate); !reflect.DeepEqual(got, want) {
+			t.Errorf("at %d/s: %v, want %v", rate, got, want)
+		}
 	}
 }
 

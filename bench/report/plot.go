@@ -70,7 +70,9 @@ func groups[T any](lines []T, name func(T) string) (groups [][]T) {
 // goes over QUIC and what goes over TCP apart, so that the bus stays beside what it stands on.
 func stacks[T any](lines []T, name func(T) string) (stacks [][]T) {
 	lines = slices.Clone(lines)
-	slices.SortStableFunc(lines, func(a, b T) int { return cmp.Compare(family(name(a)), family(name(b))) }) // by chance, raw is after bus
+	order := []string{"bus", "raw", "peer"}
+	place := func(l T) int { return slices.Index(order, family(name(l))) }
+	slices.SortStableFunc(lines, func(a, b T) int { return cmp.Compare(place(a), place(b)) })
 	parts := [][]T{lines}
 	if len(lines) > mostLines {
 		parts = make([][]T, 2)

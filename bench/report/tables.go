@@ -43,6 +43,9 @@ func figuresOf(rows []row) table {
 	if c.ofLatency() {
 		t.Head = []string{"contender", "p50", "p90", "p99", "p99.9", "max"}
 	}
+	if c.paced() {
+		t.Head = append(t.Head, "arrived")
+	}
 	if c.Outage > 0 {
 		t.Head = slices.Insert(t.Head, 1, "recovery")
 	}
@@ -53,6 +56,9 @@ func figuresOf(rows []row) table {
 	for _, r := range rows {
 		if len(r.Samples) > 0 {
 			t.Lines = append(t.Lines, line{Name: r.Name, Entries: plain(r.entries(bases)...)})
+		}
+		if n := len(r.Rejected); n > 0 {
+			t.Lines = append(t.Lines, line{Name: r.Name, Note: fmt.Sprintf("%d of %d passes rejected: they count for nothing above", n, n+len(r.Samples)+len(r.Errors))})
 		}
 		for _, text := range r.Errors {
 			t.Lines = append(t.Lines, line{Name: r.Name, Note: "failed: " + text})
@@ -83,10 +89,16 @@ func (r row) entries(bases []string) []string {
 	} else {
 		texts = append(texts, inFull(r.Rate), known(r.arrived()*100, "%.0f %%"))
 	}
+	if r.Cell.paced() {
+		texts = append(texts, known(r.arrived()*100, "%.1f %%"))
+	}
 	for _, base := range bases {
 		text := "–"
 		if ratio, ok := r.Ratios[base][r.Cell.metric()]; ok {
 			text = fraction(ratio)
+			if ratio.Count > 0 && ratio.Count < len(r.Samples) { // older results don't say
+				text += fmt.Sprintf(" of %d", ratio.Count)
+			}
 		}
 		texts = append(texts, text)
 	}

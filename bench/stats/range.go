@@ -10,6 +10,7 @@ type Range struct {
 	Min    float64 `json:"min"`
 	Median float64 `json:"median"`
 	Max    float64 `json:"max"`
+	Count  int     `json:"count"` // of measurements
 }
 
 // RangeOf returns the range of values, which it does not change. Of an even number, the median is the mean of the
@@ -24,7 +25,7 @@ func RangeOf(values []float64) Range {
 	if len(sorted)%2 == 0 {
 		median = (sorted[middle-1] + sorted[middle]) / 2
 	}
-	return Range{Min: sorted[0], Median: median, Max: sorted[len(sorted)-1]}
+	return Range{Min: sorted[0], Median: median, Max: sorted[len(sorted)-1], Count: len(sorted)}
 }
 
 // String is the range as min–median–max, with two decimals.

@@ -64,14 +64,14 @@ type stretch struct {
 // leastMemory is what the process of the emulator has before its garbage is collected.
 const leastMemory = 1 << 30
 
-// openStretch makes the hosts. The same pass of all contestants has the same seed.
-func openStretch(l link, pass int) (s *stretch, err error) {
+// openStretch makes the hosts.
+func openStretch(l link, seed uint64) (s *stretch, err error) {
 	// The emulator's thread runs before all others. While its stack is scanned it spins, and may so keep whoever scans it
 	// from the processor for good. There is little garbage here: the processes measured are others.
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(leastMemory)
 	s = &stretch{link: l}
-	if s.network, err = netem.New(uint64(pass)); err != nil {
+	if s.network, err = netem.New(seed); err != nil {
 		return nil, err
 	}
 	if s.near, err = s.network.NewHost("near"); err == nil {

@@ -3,6 +3,8 @@ package suite
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/verbose-bus/verbose/bench/contender"
@@ -13,21 +15,22 @@ import (
 
 // linkOptions are what is varied of links, and what only they have.
 type linkOptions struct {
-	RTT        []time.Duration `help:"Round trip times." default:"40ms" placeholder:"D" json:"rtt_ns"`
-	Loss       []float64       `help:"Packets lost at random each way, in percent." default:"1" placeholder:"N" json:"loss_percent"`
-	Bandwidth  []int           `help:"Of the link each way, in Mbit/s." default:"20" placeholder:"N" json:"mbit_per_s"`
+	RTT        []time.Duration `help:"Round trip times. Default: 40ms." placeholder:"D" json:"rtt_ns"`
+	Loss       []float64       `help:"Packets lost at random each way, in percent. Default: 1." placeholder:"N" json:"loss_percent"`
+	Bandwidth  []int           `help:"Of the link each way, in Mbit/s. Default: 20." placeholder:"N" json:"mbit_per_s"`
 	Queue      size            `help:"The drop-tail queue before the bandwidth. Default: what a round trip carries, at least 64KiB." placeholder:"SIZE" json:"queue"`
 	Congestion []string        `help:"TCP congestion control, of everyone over TCP. QUIC's is quic-go's NewReno." default:"cubic,bbr" placeholder:"NAME" json:"congestion"`
-	Lanes      []int           `help:"Of the bus." default:"1" placeholder:"N" json:"lanes"`
-	Rate       []int           `help:"Of the open loop, in events/s." default:"200" placeholder:"N" json:"rate"`
-	Outage     []time.Duration `help:"How long the link is cut, in the middle of a pass at the first rate." default:"1s" placeholder:"D" json:"outage_ns"`
+	Lanes      []int           `help:"Of the bus. Default: 1." placeholder:"N" json:"lanes"`
+	Rate       []int           `help:"Of the open loop, in events/s. Default: 200." placeholder:"N" json:"rate"`
+	Seed       uint64          `help:"Decides which packets are lost, with the cell and the pass. Default: by chance; results have it." placeholder:"N" json:"seed"`
+	Outage     []time.Duration `help:"How long the link is cut, in the middle of a pass at the first rate. Default: 1s." placeholder:"D" json:"outage_ns"`
 
 	system []contender.Kind // peers whose TCP has the system's congestion control
 }
 
 // linkFlags are the command line of a program that measures across links.
 type linkFlags struct {
-	All     bool          `help:"Every RTT of 1ms,20ms,40ms,100ms with every loss of 0,0.1,1,3 % at 20 and 100 Mbit/s, with 1 and 8 lanes, at 100, 200 and 1000 events/s, with outages of 1s and 5s: ten hours."`
+	All     bool          `help:"Every RTT of 1ms,20ms,40ms,100ms with every loss of 0,0.1,1,3 % at 20 and 100 Mbit/s, with 1 and 8 lanes, at 100, 200 and 1000 events/s, with outages of 1s and 5s, where nothing else is given: ten hours."`
 	Pattern []string      `help:"What flows: one-way, open-loop, outage." enum:"one-way,open-loop,outage" default:"one-way,open-loop,outage" placeholder:"NAME"`
 	Bus     []string      `help:"The bus over quic, tcp, each beside what it stands on: raw/quic, raw/tls." name:"transport" enum:"quic,tcp" default:"quic,tcp" placeholder:"NAME"`
 	Size    []size        `help:"Of an event." default:"1KiB" placeholder:"SIZE"`
@@ -54,11 +57,7 @@ func (p Program) parseLinks(args []string, out io.Writer) (*options, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.All {
-		f.RTT = []time.Duration{time.Millisecond, 20 * time.Millisecond, 40 * time.Millisecond, 100 * time.Millisecond}
-		f.Loss, f.Bandwidth, f.Lanes = []float64{0, 0.1, 1, 3}, []int{20, 100}, []int{1, 8}
-		f.Rate, f.Outage = []int{200, 100, 1000}, []time.Duration{time.Second, 5 * time.Second}
-	}
+	f.fill(f.All)
 	o := &options{
 		All: f.All, Pattern: f.Pattern, Transport: f.Bus, Size: f.Size, Payload: f.Payload, Compression: f.Modes, Handler: f.Handler, CPU: []string{"free"}, Events: f.Events,
 		Passes: f.Passes, Time: f.Time, Warmup: f.Warmup, Out: f.Out, Profile: f.Profile, Peers: peers, Links: &f.linkOptions,
@@ -71,7 +70,33 @@ func (p Program) parseLinks(args []string, out io.Writer) (*options, error) {
 	if err := o.Links.validate(); err != nil {
 		return nil, err
 	}
+	if shortest, longest := slices.Min(f.Outage), slices.Max(f.RTT); has(f.Pattern, outage) && shortest < longest {
+		// What is on its way arrives in spite of a cut, and recovery is when the first event has arrived after it.
+		return nil, fmt.Errorf("--outage: %v is shorter than --rtt %v: what is on its way would end it", shortest, longest)
+	}
+	for o.Links.Seed == 0 {
+		o.Links.Seed = uint64(rand.Uint32()) // any reader of JSON has it exactly
+	}
 	return o, o.validate()
+}
+
+// fill sets what was not given.
+func (l *linkOptions) fill(all bool) {
+	const ms = time.Millisecond
+	if all {
+		byDefault(&l.RTT, []time.Duration{ms, 20 * ms, 40 * ms, 100 * ms})
+		byDefault(&l.Loss, []float64{0, 0.1, 1, 3})
+		byDefault(&l.Bandwidth, []int{20, 100})
+		byDefault(&l.Lanes, []int{1, 8})
+		byDefault(&l.Rate, []int{200, 100, 1000})
+		byDefault(&l.Outage, []time.Duration{time.Second, 5 * time.Second})
+	}
+	byDefault(&l.RTT, []time.Duration{40 * ms})
+	byDefault(&l.Loss, []float64{1})
+	byDefault(&l.Bandwidth, []int{20})
+	byDefault(&l.Lanes, []int{1})
+	byDefault(&l.Rate, []int{200})
+	byDefault(&l.Outage, []time.Duration{time.Second})
 }
 
 func (l *linkOptions) validate() error {

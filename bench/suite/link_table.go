@@ -15,10 +15,11 @@ import (
 const (
 	leastGoodput = 0.95
 	mostP99      = 1.10
+	leastPairs   = 2 // unless one pass is all that was asked for
 )
 
 // target is what the bus is judged by in a cell: the ratio that counts, and whether it is met. There is none for baselines and peers, for
-// outages, and where no pass counts on both sides.
+// outages, and where fewer than leastPairs passes count on both sides.
 func (r *row) target() (ratio stats.Range, met, judged bool) {
 	if !r.Contestant.Kind.IsBus() {
 		return ratio, false, false
@@ -31,7 +32,8 @@ func (r *row) target() (ratio stats.Range, met, judged bool) {
 		ratio, judged = under["p99"]
 		met = ratio.Median <= mostP99
 	}
-	return ratio, met, judged
+	asked := len(r.Samples) + len(r.Rejected) + len(r.Errors)
+	return ratio, met, judged && ratio.Count >= min(leastPairs, asked)
 }
 
 // linkColumn is one of a table across a link: a figure in the middle of the passes, or a ratio to what the bus stands on.
@@ -47,7 +49,7 @@ func milliseconds(title string, m metric) linkColumn {
 func ratio(title, metric string) linkColumn {
 	return linkColumn{title, func(r *row) string {
 		if of, ok := r.Ratios[r.Contestant.under().String()][metric]; ok {
-			return of.String()
+			return fmt.Sprintf("%v of %d", of, of.Count)
 		}
 		return ""
 	}}

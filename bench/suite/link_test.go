@@ -88,22 +88,71 @@ func TestWhatIsRejectedIsNoFigure(t *testing.T) {
 	}
 }
 
+// TestSeedsDiffer: what is lost in one cell or pass says nothing of another, and all contestants of a pass lose the same.
+func TestSeedsDiffer(t *testing.T) {
+	o, err := across.parse([]string{"--all", "--rtt=1ms,20ms", "--lanes=1"}, io.Discard)
+	must(t, err)
+	if len(o.Links.RTT) != 2 || len(o.Links.Lanes) != 1 || len(o.Links.Loss) != 4 {
+		t.Errorf("--all is for what is not given: %+v", o.Links)
+	}
+	if o.Links.Seed == 0 {
+		t.Error("results do not have the seed")
+	}
+	jobs, _ := plan(o)
+	seeds := make(map[uint64]bool)
+	for _, j := range jobs {
+		for pass := 1; pass <= 3; pass++ {
+			seed := turn{cell: j.cell, contestant: j.contestants[0], pass: pass}.seed(1)
+			seeds[seed] = true
+			if other := (turn{cell: j.cell, contestant: j.contestants[1], pass: pass}).seed(1); other != seed {
+				t.Errorf("%v: contestants have seeds %d and %d", j.cell, seed, other)
+			}
+			if other := (turn{cell: j.cell, pass: pass}).seed(2); other == seed {
+				t.Errorf("%v: runs have the same seeds", j.cell)
+			}
+		}
+	}
+	if len(seeds) != 3*len(jobs) {
+		t.Errorf("%d seeds for %d cells of 3 passes", len(seeds), len(jobs))
+	}
+}
+
+// TestMoreThanALinkCarriesIsNoFigure, unless it was compressed.
+func TestMoreThanALinkCarriesIsNoFigure(t *testing.T) {
+	for _, c := range []struct {
+		pattern, payload string
+		rate             float64
+		rejected         bool
+	}{
+		{oneWay, random, 12_000, false}, {oneWay, random, 12_600, true}, {oneWay, earthquakes, 99_999, false}, {openLoop, random, 12_600, false},
+	} {
+		s := sample{Rate: c.rate, Link: new(linkSample)}
+		m := &meeting{turn: turn{cell: cell{Pattern: c.pattern, Payload: c.payload, Size: 1000, Link: newLink(time.Millisecond, 0, 100, 0)}}}
+		if m.distrust(&s); (s.Link.Rejected != "") != c.rejected {
+			t.Errorf("%+v: %q", c, s.Link.Rejected)
+		}
+	}
+}
+
 func TestTarget(t *testing.T) {
 	for _, c := range []struct {
 		pattern, metric string
 		ratio           float64
+		pairs, passes   int
 		met, judged     bool
 	}{
-		{oneWay, "rate", 0.96, true, true},
-		{oneWay, "rate", 0.94, false, true},
-		{oneWay, "p99", 1, false, false},
-		{openLoop, "p99", 1.09, true, true},
-		{openLoop, "p99", 1.11, false, true},
-		{outage, "p99", 1.11, false, false},
+		{oneWay, "rate", 0.96, 3, 3, true, true},
+		{oneWay, "rate", 0.94, 3, 3, false, true},
+		{oneWay, "p99", 1, 3, 3, false, false},
+		{openLoop, "p99", 1.09, 2, 3, true, true},
+		{openLoop, "p99", 1.09, 1, 3, false, false},
+		{openLoop, "p99", 1.11, 1, 1, false, true},
+		{outage, "p99", 1.11, 3, 3, false, false},
 	} {
 		r := row{Name: "bus/tcp bbr", Contestant: contestant{Kind: contender.BusTCP, Congestion: "bbr", Lanes: 8}, Cell: cell{Pattern: c.pattern},
+			Samples: make([]sample, c.pairs), Rejected: make([]sample, c.passes-c.pairs),
 			Ratios: map[string]map[string]stats.Range{
-				"raw/tls bbr":   {c.metric: {Median: c.ratio}},
+				"raw/tls bbr":   {c.metric: {Median: c.ratio, Count: c.pairs}},
 				"raw/tls cubic": {"rate": {Median: 9}, "p99": {Median: 9}}, // is not what it stands on
 			}}
 		if _, met, judged := r.target(); judged != c.judged || judged && met != c.met {

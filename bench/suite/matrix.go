@@ -129,7 +129,7 @@ func (o *options) handlers(pattern string) []string {
 	switch {
 	case len(o.Handler) > 0:
 		return o.Handler
-	case pattern == oneWay && !has(o.Pattern, openLoop):
+	case pattern == oneWay && has(o.Pattern, oneWay): // and not for the rates of an open loop alone
 		return []string{keep, borrow}
 	}
 	return []string{keep}

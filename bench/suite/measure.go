@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +78,14 @@ func (t turn) warmup(o *options) time.Duration {
 	return warmup
 }
 
+// seed is that of the emulator, the same for all contestants of a pass. Cells that had the same would lose the same packets, and not be as many
+// measurements as they look.
+func (t turn) seed(base uint64) uint64 {
+	hash := fnv.New64a()
+	fmt.Fprintln(hash, base, t.cell, t.pass)
+	return hash.Sum64()
+}
+
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -98,7 +108,7 @@ type meeting struct {
 func (m *meeting) connect(ctx context.Context) (err error) {
 	c := m.turn.cell
 	if c.Link != (link{}) {
-		if m.stretch, err = openStretch(c.Link, m.turn.pass); err != nil {
+		if m.stretch, err = openStretch(c.Link, m.turn.seed(m.session.options.Links.Seed)); err != nil {
 			return err
 		}
 	}
@@ -201,19 +211,21 @@ func (m *meeting) sample(before, after []child.Report) (sample, error) {
 	if m.stretch != nil {
 		s.Link = m.stretch.sample()
 	}
+	for i, p := range m.processes {
+		if from, to := before[i], after[i]; p.role == counting(m.turn.cell) {
+			s.Events, s.Seconds = delivered(p.role, m.turn.cell, from, to), (to.At - from.At).Seconds()
+		}
+	}
 	var traffic contender.Traffic
 	var cpu float64
 	for i, p := range m.processes {
 		from, to := before[i], after[i]
-		events := delivered(p.role, m.turn.cell, from, to)
-		if p.role == counting(m.turn.cell) {
-			s.Events, s.Seconds = events, (to.At - from.At).Seconds()
-		}
 		if p.role == child.Source {
 			s.Offered = (float64(to.Sent) - float64(from.Sent)) / (to.At - from.At).Seconds()
 		}
 		used := s.Sides[p.role]
-		used.add(from.Usage, to.Usage, events)
+		// Relays deliver nothing: they used what they did for the events that were counted.
+		used.add(from.Usage, to.Usage, cmp.Or(delivered(p.role, m.turn.cell, from, to), s.Events))
 		s.Sides[p.role] = used
 		cpu += to.Usage.CPU - from.Usage.CPU
 		traffic.Packets += to.Traffic.Packets - from.Traffic.Packets
@@ -233,7 +245,20 @@ func (m *meeting) sample(before, after []child.Report) (sample, error) {
 	}
 	s.PacketsPerEvent = float64(traffic.Packets) / float64(s.Events)
 	s.WirePerEvent = float64(traffic.Bytes) / float64(s.Events)
+	m.distrust(&s)
 	return s, nil
+}
+
+// distrust rejects a pass in which more arrived than the link carries: what a loss had held back when measuring began.
+func (m *meeting) distrust(s *sample) {
+	c := m.turn.cell
+	if c.Link == (link{}) || c.Pattern != oneWay || c.Payload != random { // what can be compressed may be more
+		return
+	}
+	if mbit := s.Rate * float64(c.Size) * 8 / 1e6; mbit > float64(c.Link.Bandwidth) {
+		text := fmt.Sprintf("%.1f Mbit/s arrived over %d: longer --warmup and --time tell more", mbit, c.Link.Bandwidth)
+		s.Link.Rejected = strings.Join(slices.DeleteFunc([]string{s.Link.Rejected, text}, func(s string) bool { return s == "" }), "\n")
+	}
 }
 
 // counting is the role whose events are those that count.

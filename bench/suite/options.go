@@ -225,6 +225,9 @@ func (o *options) validate() error {
 	if o.InProcess && has(o.CPU, "pinned") {
 		return errors.New("--in-process can't be pinned: only processes of their own are")
 	}
+	if o.InProcess && o.Profile != "" {
+		return errors.New("--in-process can't be profiled: a profile is of one process, in which everybody would be")
+	}
 	if o.Congestion != "" && host.CongestionInUse(o.Congestion) != o.Congestion {
 		return fmt.Errorf("--congestion: this system has no %s", o.Congestion)
 	}

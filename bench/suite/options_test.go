@@ -99,7 +99,8 @@ func TestPeersTakePartWhereTheyCan(t *testing.T) {
 		{[]string{"--pattern=one-way"}, []string{"bus/tcp", "bus/tcp borrow", "some", "raw/tcp"}},
 		{[]string{"--pattern=one-way", "--handler=keep"}, []string{"bus/tcp", "some", "raw/tcp"}},
 		{[]string{"--pattern=ping-pong", "--handler=borrow"}, []string{"bus/tcp borrow", "some", "raw/tcp"}},
-		{[]string{"--pattern=open-loop,one-way"}, []string{"bus/tcp", "some", "raw/tcp"}},
+		{[]string{"--pattern=open-loop"}, []string{"bus/tcp", "some", "raw/tcp"}}, // one-way for its rates alone
+		{[]string{"--pattern=open-loop,one-way"}, []string{"bus/tcp", "bus/tcp borrow", "some", "raw/tcp"}},
 		{[]string{"--pattern=ping-pong", "--peer=other,some"}, []string{"bus/tcp", "other", "some", "raw/tcp"}},
 		{[]string{"--pattern=chain"}, []string{"bus/tcp", "raw/tcp"}},
 	} {
@@ -125,7 +126,7 @@ func TestPeersTakePartWhereTheyCan(t *testing.T) {
 func TestWrongOptions(t *testing.T) {
 	for _, args := range [][]string{
 		{"--pattern=sideways"}, {"--size=0"}, {"--load=0"}, {"--load=101"}, {"--fan=1001"}, {"--rate=0"}, {"--relays=0"}, {"--passes=-1"}, {"--time=-1s"},
-		{"--quick", "--all"}, {"--in-process", "--cpu=pinned"}, {"--congestion=none"}, {"--compression=gzip"}, {"surplus"},
+		{"--quick", "--all"}, {"--in-process", "--cpu=pinned"}, {"--in-process", "--profile=x"}, {"--congestion=none"}, {"--compression=gzip"}, {"surplus"},
 	} {
 		if _, err := alone.parse(args, io.Discard); err == nil {
 			t.Errorf("%q is accepted", args)

@@ -57,15 +57,15 @@ func TestSummaryComparesWithinAPass(t *testing.T) {
 	base := row{Name: "raw/tcp", Contestant: contestant{Kind: contender.RawTCP}, Samples: samples(100, 100, 1000)}
 	silent := row{Name: "raw/tls", Contestant: contestant{Kind: contender.RawTLS}}
 	rows := summarised([]row{ours, base, silent})
-	if len(rows) != 2 || rows[0].Rate != (stats.Range{Min: 10, Median: 40, Max: 50}) {
+	if len(rows) != 2 || rows[0].Rate != (stats.Range{Min: 10, Median: 40, Max: 50, Count: 3}) {
 		t.Fatalf("%+v", rows)
 	}
-	if got, want := rows[0].Ratios["raw/tcp"]["rate"], (stats.Range{Min: 0.05, Median: 0.1, Max: 0.4}); got != want {
+	if got, want := rows[0].Ratios["raw/tcp"]["rate"], (stats.Range{Min: 0.05, Median: 0.1, Max: 0.4, Count: 3}); got != want {
 		t.Errorf("ratio %v, want %v", got, want)
 	}
 	peer := row{Name: "other/tcp", Contestant: contestant{Kind: "other/tcp"}, Samples: samples(5, 10, 20)}
 	rows = summarised([]row{ours, peer, base})
-	if got, want := rows[1].Ratios["bus/tcp"]["rate"], (stats.Range{Min: 0.25, Median: 0.4, Max: 0.5}); got != want {
+	if got, want := rows[1].Ratios["bus/tcp"]["rate"], (stats.Range{Min: 0.25, Median: 0.4, Max: 0.5, Count: 3}); got != want {
 		t.Errorf("a peer to the bus: ratio %v, want %v", got, want)
 	}
 	if _, ok := rows[0].Ratios["other/tcp"]; ok || rows[1].Ratios["raw/tcp"] == nil || rows[2].Ratios != nil {

@@ -81,22 +81,30 @@ func printCell(out io.Writer, rows []row) error {
 	return nil
 }
 
-// mostArrived is less than buffers that fill can keep back in a second.
-const mostArrived = 0.8
+// What arrives of events in the time in which they were sent is less than all for two reasons.
+const (
+	keptBack = 0.8  // buffers that fill can keep back so much in a second, but no more
+	paced    = 0.98 // at a rate there is little to keep back: the rest is lost, or late by more than was measured, and not in the percentiles
+)
 
 // printArrived says how much is missing, if that is much.
 func (r *row) printArrived(out io.Writer) {
-	if part := r.arrived(); part < mostArrived {
-		fmt.Fprintf(out, "  %s: only %.0f %% of what was sent arrived in that time\n", r.Name, part*100)
+	least := keptBack
+	if r.Cell.load() == child.Paced {
+		least = paced
+	}
+	if part := r.arrived(); part < least {
+		fmt.Fprintf(out, "  %s: only %.1f %% of what was sent arrived in that time\n", r.Name, part*100)
 	}
 }
 
-// arrived is the part of what was sent one way that arrived in the same time: the middle of the passes.
+// arrived is the part of what was sent one way or at a rate that arrived in the same time: the middle of the passes.
 func (r *row) arrived() float64 {
-	if r.Cell.Pattern != oneWay || len(r.Samples) == 0 {
+	if len(r.Samples) == 0 || r.Cell.Pattern != oneWay && r.Cell.load() != child.Paced {
 		return 1
 	}
-	return r.median(func(s sample) float64 { return s.Rate / s.Offered })
+	copies := float64(max(r.Cell.Fan, 1)) // of each event
+	return r.median(func(s sample) float64 { return s.Rate / s.Offered / copies })
 }
 
 // baselinesOf are the names of those that rows are compared with: the baselines, and then what only peers are compared with.

@@ -130,4 +130,8 @@ func TestFlagsThatMakeNoLink(t *testing.T) {
 			t.Errorf("%s: %v", arg, err)
 		}
 	}
+	err := program("../..").Run(t.Context(), []string{"--rtt=500ms", "--outage=100ms", "--out=" + t.TempDir()}, new(bytes.Buffer), os.Stderr)
+	if err == nil || !strings.Contains(err.Error(), "shorter than --rtt") {
+		t.Errorf("an outage that is over before what was on its way has arrived: %v", err)
+	}
 }
