@@ -123,46 +123,55 @@ func (t *Transport) race(ctx context.Context, remotes []netip.AddrPort, config *
 
 // attempt connects to one address.
 func (t *Transport) attempt(ctx context.Context, remote netip.AddrPort, config *tls.Config) (bus.Conn, error) {
-	e, err := t.route(ctx, remote)
-	if err != nil {
-		return nil, err
-	}
-	q, err := e.quic.Dial(ctx, net.UDPAddrFromAddrPort(remote), config, t.quicConfig())
-	if err != nil {
+	for {
+		e, opened, err := t.route(ctx, remote)
+		if err != nil {
+			return nil, err
+		}
+		q, err := e.quic.Dial(ctx, net.UDPAddrFromAddrPort(remote), config, t.quicConfig())
+		if err == nil {
+			c, err := t.track(q, nil)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		}
+		broken := t.dropBroken(e, err)
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
+		}
+		if err := t.ready(); err != nil {
+			return nil, err // closed meanwhile
+		}
+		if broken && !opened {
+			continue
 		}
 		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 			return nil, fmt.Errorf("quictransport: no answer from %s: %w", remote, err)
 		}
 		return nil, refusal.Explain(translate(err), t.config.Identity)
 	}
-	c, err := t.track(q, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c, nil
 }
 
 // route returns the socket to dial remote from: the first listening one that can reach it, or
-// else one on a random port.
-func (t *Transport) route(ctx context.Context, remote netip.AddrPort) (*endpoint, error) {
+// else one on a random port. It reports whether that was opened now.
+func (t *Transport) route(ctx context.Context, remote netip.AddrPort) (e *endpoint, opened bool, err error) {
 	source := remote.Addr()
 	if t.config.ListenPacket == nil {
-		var err error
 		if source, err = sourceFor(remote); err != nil {
-			return nil, fmt.Errorf("quictransport: %w", err)
+			return nil, false, fmt.Errorf("quictransport: %w", err)
 		}
 	}
 	unlock, err := t.lockOpening(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer unlock()
 	if e := t.reaching(remote.Addr(), source); e != nil {
-		return e, nil
+		return e, false, nil
 	}
-	return t.open(ctx, ":0")
+	e, err = t.open(ctx, ":0")
+	return e, true, err
 }
 
 // sourceFor returns the local address the system reaches remote from. Connecting a

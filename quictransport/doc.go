@@ -7,7 +7,8 @@
 // A listening address is one UDP socket, and dialling uses the first listening socket that can
 // reach the peer, so that a peer sees one address of a node whoever dials. Where none can (nothing listens,
 // or it is bound to another interface), a socket on a random port is opened once and kept. Sockets
-// stay open until [Transport.Close]; listening again on an address whose listener was closed uses its socket again.
+// stay open until [Transport.Close]; listening again on an address whose listener was closed uses its socket again. One that the
+// system or Config.ListenPacket lets fail is closed: its connections and its listener end with the reason, and what comes next opens another.
 //
 // # Trust
 //

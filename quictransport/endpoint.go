@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 
 	"github.com/quic-go/quic-go"
 
@@ -21,6 +23,8 @@ type endpoint struct {
 	host      string         // as it was asked for, "" for every address
 	local     netip.AddrPort // zero if the socket has no IP address
 	listener  *Listener      // nil if it only dials; guarded by Transport.mu
+	closing   sync.Once
+	closeErr  error // once closing is done
 }
 
 // open opens a socket on a local address and hands it to the transport.
@@ -83,8 +87,22 @@ func (t *Transport) lockOpening(ctx context.Context) (unlock func(), err error) 
 
 // close ends what is left on the socket and waits for it.
 func (e *endpoint) close() error {
-	err := e.quic.Close()
-	err = errors.Join(err, e.socket.Close())
-	e.admission.wait()
-	return err
+	e.closing.Do(func() {
+		e.closeErr = errors.Join(e.quic.Close(), e.socket.Close())
+		e.admission.wait()
+	})
+	return e.closeErr
+}
+
+// dropBroken closes a socket and forgets it if an error of quic-go says that it is of no more use: quic-go gives up a
+// socket that fails to read. It reports whether that is so.
+func (t *Transport) dropBroken(e *endpoint, err error) bool {
+	if !errors.Is(err, quic.ErrTransportClosed) {
+		return false
+	}
+	e.close() // what is wrong with it has been said
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.endpoints = slices.DeleteFunc(slices.Clone(t.endpoints), func(other *endpoint) bool { return other == e })
+	return true
 }

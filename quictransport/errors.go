@@ -45,11 +45,26 @@ func translate(err error) error {
 	if e, ok := errors.AsType[*quic.StreamError](err); ok {
 		return translateStreamError(e)
 	}
+	if errors.Is(err, quic.ErrTransportClosed) {
+		return &socketError{err}
+	}
 	if errors.Is(err, quic.ErrStreamClosed) {
 		return fmt.Errorf("quictransport: write after CloseWrite: %w", net.ErrClosed)
 	}
 	return err
 }
+
+// socketError is the failure of a socket. quic-go's error for it is both the cause and net.ErrClosed, which here is an end that
+// this side wanted. A socket that is closed by the transport has no connections left to tell.
+type socketError struct{ err error }
+
+func (e *socketError) Error() string { return "quictransport: the socket failed: " + e.err.Error() }
+
+func (e *socketError) Is(target error) bool {
+	return target != net.ErrClosed && errors.Is(e.err, target)
+}
+
+func (e *socketError) As(target any) bool { return errors.As(e.err, target) }
 
 // translateTransportError finds the refusals among the errors of QUIC and TLS. The
 // rest, such as a refusal because a node is busy or closing, has no close code: trying again may do.

@@ -36,21 +36,27 @@ func (t *Transport) Listen(ctx context.Context, addr string) (bus.Listener, erro
 		return nil, err
 	}
 	defer unlock()
-	e := t.idle(addr)
-	if e == nil {
-		if e, err = t.open(ctx, addr); err != nil {
-			return nil, err
+	for {
+		e := t.idle(addr)
+		opened := e == nil
+		if opened {
+			if e, err = t.open(ctx, addr); err != nil {
+				return nil, err
+			}
 		}
-	}
-	q, err := e.quic.Listen(t.config.Identity.ServerTLS(alpn), t.quicConfig())
-	if err != nil {
+		q, err := e.quic.Listen(t.config.Identity.ServerTLS(alpn), t.quicConfig())
+		if err == nil {
+			l := &Listener{transport: t, endpoint: e, quic: q}
+			t.mu.Lock()
+			e.listener = l
+			t.mu.Unlock()
+			return l, nil
+		}
+		if t.dropBroken(e, err) && !opened {
+			continue
+		}
 		return nil, fmt.Errorf("quictransport: listen on %s: %w", addr, translate(err))
 	}
-	l := &Listener{transport: t, endpoint: e, quic: q}
-	t.mu.Lock()
-	e.listener = l
-	t.mu.Unlock()
-	return l, nil
 }
 
 // idle returns an open socket that is bound as addr asks and has no listener:
@@ -79,7 +85,8 @@ func plainHost(host string) string {
 	return host
 }
 
-// Accept returns the next connection. Peers that are refused are logged, not returned.
+// Accept returns the next connection. Peers that are refused are logged, not returned. When the socket fails, the
+// error says why; the address can be listened on again.
 func (l *Listener) Accept(ctx context.Context) (bus.Conn, error) {
 	for {
 		q, err := l.quic.Accept(ctx)
@@ -87,6 +94,7 @@ func (l *Listener) Accept(ctx context.Context) (bus.Conn, error) {
 			if l.closed.Load() {
 				return nil, errClosed
 			}
+			l.transport.dropBroken(l.endpoint, err)
 			return nil, translate(err)
 		}
 		l.endpoint.admission.accepted(q)
