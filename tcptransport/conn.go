@@ -51,7 +51,7 @@ type Conn struct {
 	live        map[*Stream]struct{} // all of them
 	named       map[uint32]*Stream   // those that have an id
 	ours        int                  // of live, those opened here
-	theirs      int                  // those the peer opened; more than in live while a credit is on its way
+	theirs      int                  // those the peer opened; more than in live until it is told of the room
 	slots       int                  // streams that the peer allows beyond those opened so far
 	opened      int                  // here, ever
 	peerNext    uint32               // id of the next stream that the peer opens

@@ -114,12 +114,49 @@ func TestRapidReset(t *testing.T) {
 		if err := f.receive(append(data(2*i+1, []byte("x")), appendNumber(nil, kindReset, 2*i+1, 0)...)); err != nil {
 			t.Fatal(err)
 		}
+		if run := f.run(t); len(run) != 1 || run[0].kind != kindStreams {
+			t.Fatalf("after a reset %+v is sent, want that another stream is allowed", run)
+		}
 	}
-	if len(f.live)+len(f.named)+len(f.arrived)+f.theirs != 0 || f.writer.credit != 10_000 {
-		t.Errorf("%d streams live, %d named, %d wait; %d more allowed", len(f.live), len(f.named), len(f.arrived), f.writer.credit)
+	if len(f.live)+len(f.named)+len(f.arrived)+f.theirs != 0 {
+		t.Errorf("%d streams live, %d named, %d wait; %d count", len(f.live), len(f.named), len(f.arrived), f.theirs)
 	}
-	if n := len(f.writer.notes); n != 0 {
-		t.Errorf("%d frames are to be sent for them", n)
+}
+
+// TestRapidResetByUs has a peer that reads nothing open streams that are reset here. It is held to what it was allowed, so that
+// what is to be sent has a bound.
+func TestRapidResetByUs(t *testing.T) {
+	f := newFrames(t)
+	next := uint32(1)
+	open := func() error {
+		err := f.receive(data(next, []byte("x")))
+		next += 2
+		return err
+	}
+	resetAll := func() {
+		t.Helper()
+		for range maxStreams {
+			if err := open(); err != nil {
+				t.Fatal(err)
+			}
+			s, err := f.AcceptStream(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Reset(bus.CloseNormal)
+		}
+		if n := len(f.writer.notes); n != maxStreams || len(f.live) != 0 {
+			t.Fatalf("%d resets wait, of %d streams that are reset, and %d live", n, maxStreams, len(f.live))
+		}
+	}
+	resetAll()
+	if run := f.run(t); len(run) != maxStreams+1 || run[maxStreams].kind != kindStreams {
+		t.Fatalf("%d frames are sent, want a reset each and that as many are allowed", len(run))
+	}
+	resetAll()
+	err := open()
+	if violation, ok := errors.AsType[*bus.PeerError](err); !ok || violation.Code != bus.CloseViolation {
+		t.Errorf("one stream more than was allowed: %v, want a violation", err)
 	}
 }
 

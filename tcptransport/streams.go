@@ -59,6 +59,14 @@ func (c *Conn) allowStreams(n uint32) bool {
 	return true
 }
 
+// credited takes note that the peer is told of room for n more streams. Until then it may not open any in place of those that
+// are over, and what has to be sent for these has a bound. writer.mu is held.
+func (c *Conn) credited(n uint32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.theirs -= int(n)
+}
+
 // forget lets go of a stream that is over in both directions. One that the peer opened makes room for another.
 func (c *Conn) forget(s *Stream) {
 	c.mu.Lock()
@@ -70,7 +78,6 @@ func (c *Conn) forget(s *Stream) {
 	delete(c.named, s.id)
 	switch {
 	case !s.ours:
-		c.theirs--
 		if i := slices.Index(c.arrived, s); i >= 0 { // reset before anybody saw it
 			c.arrived = slices.Delete(c.arrived, i, i+1)
 		}

@@ -160,6 +160,7 @@ func (w *writer) appendOwn(b []byte) []byte {
 	w.notes = w.notes[:0]
 	if w.credit > 0 { // after the resets, which it is for
 		b = appendNumber(b, kindStreams, 0, w.credit)
+		w.conn.credited(w.credit)
 		w.credit = 0
 	}
 	return b
