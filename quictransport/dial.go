@@ -23,7 +23,7 @@ const (
 	attemptDelay = 250 * time.Millisecond
 )
 
-// Dial connects to addr (host:port). If the host has several addresses, they are tried one
+// Dial connects to addr (host:port). If the host has several addresses, up to four of them, IPv6 and IPv4 in turn, are tried one
 // after the other, 250 ms apart, and the first that answers is kept. A peer
 // that does not answer within 10 s is given up.
 func (t *Transport) Dial(ctx context.Context, addr string, want uuid.UUID) (bus.Conn, error) {
@@ -60,10 +60,31 @@ func resolve(ctx context.Context, addr string) ([]netip.AddrPort, error) {
 		return nil, err
 	}
 	remotes := make([]netip.AddrPort, 0, maxAddresses)
-	for _, ip := range ips[:min(len(ips), maxAddresses)] {
-		remotes = append(remotes, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
+	for _, ip := range choose(ips) {
+		remotes = append(remotes, netip.AddrPortFrom(ip, uint16(port)))
 	}
 	return remotes, nil
+}
+
+// choose returns the addresses to try, in the order of the resolver but with IPv6 and IPv4 in turn (RFC 8305 section 4): where one of
+// them leads nowhere, its addresses must not be all that are tried.
+func choose(ips []netip.Addr) (chosen []netip.Addr) {
+	var families [2][]netip.Addr // that of the first address, and the other
+	for _, ip := range ips {
+		family := 0
+		if ip.Unmap().Is4() != ips[0].Unmap().Is4() {
+			family = 1
+		}
+		families[family] = append(families[family], ip.Unmap())
+	}
+	for i := range ips {
+		for _, family := range families {
+			if i < len(family) && len(chosen) < maxAddresses {
+				chosen = append(chosen, family[i])
+			}
+		}
+	}
+	return chosen
 }
 
 // race tries addresses until one answers, and returns when no attempt is left running.

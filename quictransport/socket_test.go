@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,6 +93,34 @@ func TestReaches(t *testing.T) {
 	} {
 		if got := reaches(ip(test.local), ip(test.remote), ip(test.source)); got != test.want {
 			t.Errorf("from %s to %s: %t, want %t", test.local, test.remote, got, test.want)
+		}
+	}
+}
+
+func TestChoose(t *testing.T) {
+	for _, test := range []struct{ have, want []string }{
+		{nil, nil},
+		{[]string{"192.0.2.1"}, []string{"192.0.2.1"}},
+		{[]string{"2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8::5", "192.0.2.1"},
+			[]string{"2001:db8::1", "192.0.2.1", "2001:db8::2", "2001:db8::3"}},
+		{[]string{"2001:db8::1", "2001:db8::2", "2001:db8::3", "192.0.2.1", "192.0.2.2", "192.0.2.3"},
+			[]string{"2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"}},
+		{[]string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "2001:db8::1"},
+			[]string{"192.0.2.1", "2001:db8::1", "192.0.2.2", "192.0.2.3"}},
+		{[]string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5"},
+			[]string{"192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"}},
+		{[]string{"::ffff:192.0.2.1", "2001:db8::1"}, []string{"192.0.2.1", "2001:db8::1"}}, // as resolvers may have it
+	} {
+		var have []netip.Addr
+		for _, ip := range test.have {
+			have = append(have, netip.MustParseAddr(ip))
+		}
+		var got []string
+		for _, ip := range choose(have) {
+			got = append(got, ip.String())
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("of %v: %v, want %v", test.have, got, test.want)
 		}
 	}
 }
