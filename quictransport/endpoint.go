@@ -14,6 +14,11 @@ import (
 	"github.com/verbose-bus/verbose/quictransport/gro"
 )
 
+// connectionIDLength is how many bytes the ids of this side's connections have. Whoever asks for an id gets the token that ends its
+// connection (RFC 9000 section 21.11), and the key for them outlives the process: of ids of 4 bytes, as quic-go has them, all tokens can
+// be collected beforehand.
+const connectionIDLength = 8
+
 // endpoint is one packet socket and the QUIC machinery on it. It listens,
 // dials, or does both.
 type endpoint struct {
@@ -42,6 +47,7 @@ func (t *Transport) open(ctx context.Context, addr string) (*endpoint, error) {
 	}
 	e.quic = &quic.Transport{
 		Conn:                socket,
+		ConnectionIDLength:  connectionIDLength,
 		VerifySourceAddress: e.admission.verifySource,
 		ConnContext:         e.admission.connContext,
 	}

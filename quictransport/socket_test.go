@@ -97,6 +97,33 @@ func TestReaches(t *testing.T) {
 	}
 }
 
+// TestConnectionIDs looks at those that a first packet names (RFC 8999 section 5.1).
+func TestConnectionIDs(t *testing.T) {
+	silent, err := net.ListenPacket("udp", pair.Loopback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	client := newTransport(t, Config{Identity: pair.Issue(t, pair.NewCA(t, "test"))})
+	ctx, cancel := context.WithCancel(pair.Context(t))
+	dialled := make(chan struct{})
+	go func() {
+		defer close(dialled)
+		client.Dial(ctx, silent.LocalAddr().String(), uuid.Nil)
+	}()
+	packet := make([]byte, 2000)
+	silent.SetReadDeadline(time.Now().Add(pair.Patience))
+	if _, _, err := silent.ReadFrom(packet); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	<-dialled
+	theirs := int(packet[5])
+	if ours := packet[6+theirs]; ours != connectionIDLength {
+		t.Errorf("connection ids have %d bytes, want %d", ours, connectionIDLength)
+	}
+}
+
 func TestChoose(t *testing.T) {
 	for _, test := range []struct{ have, want []string }{
 		{nil, nil},
