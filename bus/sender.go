@@ -36,6 +36,7 @@ type sender struct {
 	size   int  // of parts
 	last   bool // the machine had no more than parts
 	joined []byte
+	opened bool // something was written, which began with OPEN
 
 	busySince time.Time // or since slowAfter was last looked at
 	busyBytes int
@@ -135,7 +136,7 @@ func (s *sender) send() error {
 		select {
 		case <-s.wake:
 		case <-p.left:
-			return stream.CloseWrite()
+			return s.end(stream)
 		case <-p.ctx.Done():
 			if cause := context.Cause(p.ctx); !errors.Is(cause, context.Canceled) {
 				return cause
@@ -143,6 +144,19 @@ func (s *sender) send() error {
 			return p.ctx.Err()
 		}
 	}
+}
+
+// end ends the stream. What it was opened for may have left by another path since.
+func (s *sender) end(stream Stream) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.try = nil
+	if !s.opened {
+		if _, err := stream.Write(protocol.AppendOpen(nil, s.lane)); err != nil {
+			return err
+		}
+	}
+	return stream.CloseWrite()
 }
 
 // sendAll sends until there is nothing more.
@@ -270,6 +284,7 @@ func (s *sender) clearParts() {
 	}
 	clear(s.parts)
 	s.heads, s.parts = s.heads[:0], s.parts[:0]
+	s.opened = true
 }
 
 // judgeLink tells the lane's compressor whether it is the link that holds the

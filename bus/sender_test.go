@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,4 +102,99 @@ func TestEmitterSends(t *testing.T) {
 			})
 		})
 	}
+}
+
+// held is a transport that has the second stream of its first connection opened late, the first is the control stream, and keeps the
+// first connection that it accepts.
+type held struct {
+	bus.Transport
+	dialled  *heldConn
+	accepted bus.Conn
+}
+
+type heldConn struct {
+	bus.Conn
+	opened  int
+	waits   chan struct{} // closed when the second stream is asked for
+	release chan struct{}
+}
+
+type heldListener struct {
+	bus.Listener
+	h *held
+}
+
+func (h *held) Dial(ctx context.Context, addr string, want uuid.UUID) (bus.Conn, error) {
+	c, err := h.Transport.Dial(ctx, addr, want)
+	if err != nil || h.dialled != nil {
+		return c, err
+	}
+	h.dialled = &heldConn{Conn: c, waits: make(chan struct{}), release: make(chan struct{})}
+	return h.dialled, nil
+}
+
+func (c *heldConn) OpenStream(ctx context.Context) (bus.Stream, error) {
+	if c.opened++; c.opened == 2 {
+		close(c.waits)
+		<-c.release
+	}
+	return c.Conn.OpenStream(ctx)
+}
+
+func (h *held) Listen(ctx context.Context, addr string) (bus.Listener, error) {
+	l, err := h.Transport.Listen(ctx, addr)
+	return &heldListener{l, h}, err
+}
+
+func (l *heldListener) Accept(ctx context.Context) (bus.Conn, error) {
+	c, err := l.Listener.Accept(ctx)
+	if err == nil && l.h.accepted == nil {
+		l.h.accepted = c
+	}
+	return c, err
+}
+
+// TestLeavesAStreamThatCarriedNothing has another path take over between a sender's start and its first look. The path with the
+// stream is left in order.
+func TestLeavesAStreamThatCarriedNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// Only the smaller one closes a path that another took over from, once it has heard more on that.
+		const small, large = "00000000-0000-4000-8000-000000000001", "ffffffff-0000-4000-8000-000000000001"
+		network := bustest.NewNetwork(1)
+		link := network.Link(small, large)
+		link.Delay(10 * time.Millisecond)
+		var here, there held
+		over := func(h *held) func(*bus.Config) {
+			return func(c *bus.Config) {
+				h.Transport = c.Transports[0]
+				c.Transports[0] = h
+			}
+		}
+		a, b := network.Node(t, small, over(&here)), network.Node(t, large, over(&there))
+		_, err := b.On("x", func(context.Context, bus.Event) {})
+		must(t, err)
+		_, err = b.Listen(t.Context(), "mem://:2")
+		must(t, err)
+		network.Connect(t, small, large)
+		must(t, a.WaitInterest(t.Context(), "x"))
+		happened := a.Lifecycle(t.Context())
+		must(t, a.EmitBytes(t.Context(), "x", nil))
+		<-here.dialled.waits
+		_, err = a.Connect("mem://" + large + ":2")
+		must(t, err)
+		for e := range happened {
+			if e.Kind == bus.LifecyclePathUp {
+				break
+			}
+		}
+		link.Delay(time.Minute) // nothing more is heard
+		link.OneWay().Delay(10 * time.Millisecond)
+		close(here.dialled.release)
+		synctest.Wait()
+		must(t, a.Close())
+		var end *bus.PeerError
+		if cause := context.Cause(there.accepted.Context()); !errors.As(cause, &end) || end.Code != bus.CloseNormal || end.Remote {
+			t.Errorf("the connection was closed as %v, want it read to its end", cause)
+		}
+	})
 }

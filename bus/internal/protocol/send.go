@@ -242,8 +242,12 @@ func (s *stream) open(lane uint8, dst []byte) []byte {
 		return dst
 	}
 	s.opened = true
-	return appendFrame(dst, frameOpen, []byte{lane})
+	return AppendOpen(dst, lane)
 }
+
+// AppendOpen appends the first frame of a data stream (§5.1). PollData does so by itself; for a stream that is over before it had
+// anything, the owner does.
+func AppendOpen(dst []byte, lane uint8) []byte { return appendFrame(dst, frameOpen, []byte{lane}) }
 
 // alias is the short name of a log on its stream; a forgotten log's is used again.
 func (m *Machine) alias(p *path, l *log) uint64 {
