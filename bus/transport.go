@@ -13,7 +13,8 @@ import (
 // bytes over reliable, ordered streams and knows nothing of events.
 //
 // A Transport belongs to the Node it is given to in [Config]; the node closes it.
-// All methods may be called concurrently.
+// All methods may be called concurrently. Dial, Accept, OpenStream and AcceptStream end with their context, and their error is
+// then its [context.Cause], or wraps that.
 type Transport interface {
 	// Scheme is the URL scheme the transport answers to, such as "quic".
 	Scheme() string

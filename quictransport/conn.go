@@ -36,7 +36,7 @@ func (c *Conn) end() { c.cancel(c.translate(context.Cause(c.quic.Context()))) }
 func (c *Conn) OpenStream(ctx context.Context) (bus.Stream, error) {
 	s, err := c.quic.OpenStreamSync(ctx)
 	if err != nil {
-		return nil, c.translate(err)
+		return nil, c.failed(ctx, err)
 	}
 	return &Stream{quic: s, conn: c}, nil
 }
@@ -45,9 +45,17 @@ func (c *Conn) OpenStream(ctx context.Context) (bus.Stream, error) {
 func (c *Conn) AcceptStream(ctx context.Context) (bus.Stream, error) {
 	s, err := c.quic.AcceptStream(ctx)
 	if err != nil {
-		return nil, c.translate(err)
+		return nil, c.failed(ctx, err)
 	}
 	return &Stream{quic: s, conn: c}, nil
+}
+
+// failed says why a call has failed. The cause of a context is another's, and is passed on as it is.
+func (c *Conn) failed(ctx context.Context, err error) error {
+	if err == ctx.Err() {
+		return context.Cause(ctx)
+	}
+	return c.translate(err)
 }
 
 // Peer is the id in the peer's certificate.

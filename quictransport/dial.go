@@ -32,6 +32,9 @@ func (t *Transport) Dial(ctx context.Context, addr string, want uuid.UUID) (bus.
 	}
 	remotes, err := resolve(ctx, addr)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		return nil, fmt.Errorf("quictransport: dial %s: %w", addr, err)
 	}
 	config := t.config.Identity.ClientTLS(want, alpn)

@@ -94,6 +94,9 @@ func (l *Listener) Accept(ctx context.Context) (bus.Conn, error) {
 			if l.closed.Load() {
 				return nil, errClosed
 			}
+			if err == ctx.Err() {
+				return nil, context.Cause(ctx)
+			}
 			l.transport.dropBroken(l.endpoint, err)
 			return nil, translate(err)
 		}

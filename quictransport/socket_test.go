@@ -192,6 +192,12 @@ func TestDialErrors(t *testing.T) {
 			t.Errorf("dialled %q: %s", addr, c.RemoteAddr())
 		}
 	}
+	ctx, giveUp := context.WithCancelCause(p.Ctx)
+	cause := errors.New("given up")
+	giveUp(cause)
+	if _, err := p.Client.Dial(ctx, "name.invalid:1", uuid.Nil); !errors.Is(err, cause) {
+		t.Errorf("looking up a name under a context that has ended: %v, want its cause", err)
+	}
 }
 
 func TestSocketKeepsOffloads(t *testing.T) {

@@ -29,6 +29,22 @@ var brokenConns = []breakage{
 			}
 		}
 	}},
+	{"CancelOpenStream", "OpenStream does not say why its context ended", func(f *faulty) {
+		f.conn = func(c *faultyConn) {
+			c.open = func(ctx context.Context) (bus.Stream, error) {
+				s, err := c.Conn.OpenStream(ctx)
+				return s, withoutCause(ctx, err)
+			}
+		}
+	}},
+	{"CancelAcceptStream", "AcceptStream does not say why its context ended", func(f *faulty) {
+		f.conn = func(c *faultyConn) {
+			c.acceptStream = func(ctx context.Context) (bus.Stream, error) {
+				s, err := c.Conn.AcceptStream(ctx)
+				return s, withoutCause(ctx, err)
+			}
+		}
+	}},
 	{"EndedStreamMakesRoom", "100 streams are all there ever are", limitStreams(100)},
 	{"ConcurrentUse", "Read and Write exclude each other", func(f *faulty) {
 		f.stream = func(s *faultyStream) {
@@ -210,7 +226,7 @@ func limitStreams(most int) func(f *faulty) {
 				if opened == most {
 					select {
 					case <-ctx.Done():
-						return nil, ctx.Err()
+						return nil, context.Cause(ctx)
 					case <-c.Conn.Context().Done():
 						return nil, context.Cause(c.Conn.Context())
 					}

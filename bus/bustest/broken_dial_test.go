@@ -93,9 +93,15 @@ var brokenTransports = []breakage{
 	{"CancelDial", "Dial does not look at its context", func(f *faulty) {
 		f.dial = func(ctx context.Context, dial dialFunc, want uuid.UUID) (bus.Conn, error) {
 			if ctx.Err() != nil {
-				return nil, ctx.Err() // but where it waits
+				return nil, context.Cause(ctx) // but where it waits
 			}
 			return dial(context.WithoutCancel(ctx), want)
+		}
+	}},
+	{"CancelDial", "Dial does not say why its context ended", func(f *faulty) {
+		f.dial = func(ctx context.Context, dial dialFunc, want uuid.UUID) (bus.Conn, error) {
+			c, err := dial(ctx, want)
+			return c, withoutCause(ctx, err)
 		}
 	}},
 	{"CancelDial", "a Dial that was given up leaves a goroutine until Transport.Close", func(f *faulty) {
@@ -124,8 +130,14 @@ var brokenTransports = []breakage{
 			case c := <-got:
 				return c, nil
 			case <-ctx.Done():
-				return nil, ctx.Err()
+				return nil, context.Cause(ctx)
 			}
+		}
+	}},
+	{"CancelAccept", "Accept does not say why its context ended", func(f *faulty) {
+		f.accept = func(ctx context.Context, l bus.Listener) (bus.Conn, error) {
+			c, err := l.Accept(ctx)
+			return c, withoutCause(ctx, err)
 		}
 	}},
 	{"DialToClosedAddress", "Listener.Close goes on accepting", func(f *faulty) {
@@ -165,6 +177,14 @@ var brokenTransports = []breakage{
 			return l.Close()
 		}
 	}},
+}
+
+// withoutCause is the error of a call that its context ended as most calls have it.
+func withoutCause(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 type dialFunc = func(context.Context, uuid.UUID) (bus.Conn, error)

@@ -84,7 +84,7 @@ func cancelOpenStream(t *trial) {
 	if _, full := t.fill(); !full {
 		return // it never waits
 	}
-	t.ends(context.Canceled, "OpenStream", func(ctx context.Context) error {
+	t.ends("OpenStream", func(ctx context.Context) error {
 		_, err := t.dialled.OpenStream(ctx)
 		return err
 	})
@@ -93,7 +93,7 @@ func cancelOpenStream(t *trial) {
 func cancelAcceptStream(t *trial) {
 	t.connect()
 	for _, c := range []bus.Conn{t.dialled, t.arrived} {
-		t.ends(context.Canceled, "AcceptStream", func(ctx context.Context) error {
+		t.ends("AcceptStream", func(ctx context.Context) error {
 			_, err := c.AcceptStream(ctx)
 			return err
 		})

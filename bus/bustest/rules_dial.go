@@ -177,11 +177,11 @@ func dataBeforeAccept(t *trial) {
 }
 
 func cancelDial(t *trial) {
-	ctx, cancel := context.WithCancel(t.ctx)
-	cancel()
+	ctx, giveUp := context.WithCancelCause(t.ctx)
+	giveUp(errGivenUp)
 	_, err := await(t, "Dial", func() (bus.Conn, error) { return t.client.Dial(ctx, t.listener.Addr().String(), uuid.Nil) })
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Dial under a cancelled context: %v, want context.Canceled", err)
+	if !errors.Is(err, errGivenUp) {
+		t.Errorf("Dial under a cancelled context: %v, want the context's cause", err)
 	}
 	t.connect() // whatever the transport starts once is started
 	if t.factory.Freezing == nil {
@@ -193,7 +193,7 @@ func cancelDial(t *trial) {
 	before := goleak.IgnoreCurrent()
 	freeze()
 	defer thaw()
-	t.ends(context.Canceled, "Dial", func(ctx context.Context) error {
+	t.ends("Dial", func(ctx context.Context) error {
 		_, err := t.client.Dial(ctx, silent.Addr().String(), uuid.Nil)
 		return err
 	})
@@ -204,7 +204,7 @@ func cancelDial(t *trial) {
 }
 
 func cancelAccept(t *trial) {
-	t.ends(context.Canceled, "Accept", func(ctx context.Context) error {
+	t.ends("Accept", func(ctx context.Context) error {
 		_, err := t.listener.Accept(ctx)
 		return err
 	})
@@ -214,22 +214,24 @@ func cancelAccept(t *trial) {
 	t.arrived = t.accept(t.listener)
 }
 
-// ends holds that a call waits, returns when its context is cancelled, and when its context's deadline has passed.
-func (t *trial) ends(with error, what string, call func(context.Context) error) {
+var errGivenUp = errors.New("bustest: given up")
+
+// ends holds that a call waits, and returns why its context ended: that it was cancelled, or that its deadline has passed.
+func (t *trial) ends(what string, call func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.ctx)
-	defer cancel()
-	p := t.start(func() error { return call(ctx) })
+	cancelled, giveUp := context.WithCancelCause(t.ctx)
+	defer giveUp(nil)
+	p := t.start(func() error { return call(cancelled) })
 	p.waits(t, what)
-	cancel()
+	giveUp(errGivenUp)
 	began := time.Now()
-	if err := p.wait(t, what+" under a cancelled context"); !errors.Is(err, with) {
-		t.Errorf("%s under a cancelled context: %v, want %v", what, err, with)
+	if err := p.wait(t, what+" under a cancelled context"); !errors.Is(err, errGivenUp) {
+		t.Errorf("%s under a cancelled context: %v, want the context's cause", what, err)
 	}
 	if late := time.Since(began); late > patience/4 {
 		t.Errorf("%s returned %v after its context was cancelled", what, late)
 	}
-	ctx, cancel = context.WithTimeout(t.ctx, settle)
+	ctx, cancel := context.WithTimeout(t.ctx, settle)
 	defer cancel()
 	if err := t.start(func() error { return call(ctx) }).wait(t, what+" after its deadline"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%s after its deadline: %v, want context.DeadlineExceeded", what, err)

@@ -34,8 +34,8 @@ func frozenPeer(t *trial) {
 	defer thaw()
 	bulk := t.bulkToNobody(dialled)
 	t.keepsDeadlines(opened1)
-	t.ends(context.Canceled, "AcceptStream", func(ctx context.Context) error { _, err := dialled.AcceptStream(ctx); return err })
-	t.ends(context.Canceled, "Dial", func(ctx context.Context) error {
+	t.ends("AcceptStream", func(ctx context.Context) error { _, err := dialled.AcceptStream(ctx); return err })
+	t.ends("Dial", func(ctx context.Context) error {
 		_, err := t.client.Dial(ctx, theirs.Addr().String(), uuid.Nil)
 		return err
 	})

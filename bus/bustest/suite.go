@@ -50,6 +50,7 @@ type Factory struct {
 //   - What fails because this side ended it is [net.ErrClosed]: a write after CloseWrite, a stream after Reset,
 //     a connection after CloseWithCode.
 //   - What a reset stream took of a shared bound is given back.
+//   - A call that waits and is ended by its context returns the context's cause.
 //   - Write keeps nothing of its argument, and its count is exact when it fails with a deadline.
 //   - Where there is a [bus.TryWriter], it takes a kilobyte on a stream that has nothing else to send.
 //   - Where there is a [bus.Pusher], it gives its sink all that was not read yet, and leaves it alone once it has returned. What the
