@@ -54,8 +54,12 @@ func closeHalf(conn net.Conn) {
 // crypto/tls makes one for each record of 16 KiB otherwise.
 //
 // Besides the connection's writer, crypto/tls itself writes now and then: an alert, or an answer to a key update (RFC 8446 section
-// 4.6.3). It holds a lock meanwhile that an emitter needs to send, so once the handshake is over it never waits for the
-// system: what that does not take is kept for the writer.
+// 4.6.3). It holds a lock meanwhile that an emitter needs to send, so once the handshake is over it asks the system for no more than that
+// takes at once: the rest is kept for the writer.
+//
+// While the writer itself waits for the system, in flush, crypto/tls waits for the writer, and with it the goroutine that reads. This ends when
+// the peer reads; or when nothing was heard of it for the connection's timeout, for nothing is read, and lingerTimeout
+// later. No emitter waits: it leaves what it has to a writer that is sending.
 type wire struct {
 	net.Conn
 	attempt attempt // to send without waiting
