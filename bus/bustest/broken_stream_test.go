@@ -130,6 +130,39 @@ var brokenStreams = []breakage{
 			}
 		}
 	}},
+	{"DeadlinesMove", "a deadline is not put off under a call", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			var reading atomic.Bool
+			s.readDeadline = func(at time.Time) error {
+				if reading.Load() && at.After(time.Now()) {
+					return nil
+				}
+				return s.Stream.SetReadDeadline(at)
+			}
+			s.read = func(p []byte) (int, error) {
+				reading.Store(true)
+				defer reading.Store(false)
+				return s.Stream.Read(p)
+			}
+		}
+	}},
+	{"DeadlinesMove", "a call holds up whoever moves its deadline", func(f *faulty) {
+		f.stream = func(s *faultyStream) {
+			lock := make(chan struct{}, 1)
+			s.readDeadline = func(at time.Time) error {
+				if at.After(time.Now()) {
+					lock <- struct{}{}
+					defer func() { <-lock }()
+				}
+				return s.Stream.SetReadDeadline(at)
+			}
+			s.read = func(p []byte) (int, error) {
+				lock <- struct{}{}
+				defer func() { <-lock }()
+				return s.Stream.Read(p)
+			}
+		}
+	}},
 	{"WriteKeepsNothing", "Write sends its argument later", func(f *faulty) {
 		f.stream = func(s *faultyStream) {
 			s.write = func(p []byte) (int, error) {

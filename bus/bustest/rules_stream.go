@@ -200,7 +200,6 @@ func writeDeadline(t *trial) {
 // deadlinesMove moves deadlines under calls that wait.
 func deadlinesMove(t *trial) {
 	opened, accepted := t.streams()
-	soon := func() time.Time { return time.Now().Add(10 * settle) }
 	for _, d := range []struct {
 		name string
 		set  func(time.Time) error
@@ -218,10 +217,7 @@ func deadlinesMove(t *trial) {
 		if err := p.wait(t, d.name+" with a deadline set while it waits"); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("%s with a deadline set while it waits: %v, want os.ErrDeadlineExceeded", d.name, err)
 		}
-		t.must(d.set(soon()))
-		p = d.call(opened)
-		t.must(d.set(time.Now().Add(time.Hour)))
-		t.pause(11 * settle)
+		p = t.putOff(d.name, d.set, func() pending { return d.call(opened) })
 		p.waits(t, d.name+" with its deadline put off")
 		t.must(d.set(time.Time{}))
 		d.free()
@@ -229,6 +225,29 @@ func deadlinesMove(t *trial) {
 			t.Fatalf("%s with its deadline removed: %v", d.name, err)
 		}
 	}
+}
+
+// putOff begins a call with a deadline, puts that off while the call waits, and returns it after the first deadline. A machine that
+// is so busy that the deadline comes before it is put off gets a later one.
+func (t *trial) putOff(what string, set func(time.Time) error, call func() pending) pending {
+	t.Helper()
+	for soon := 10 * settle; soon < patience; soon *= 2 {
+		deadline := time.Now().Add(soon)
+		t.must(set(deadline))
+		p := call()
+		t.pause(settle)
+		t.must(set(time.Now().Add(time.Hour)))
+		if time.Now().Before(deadline) {
+			t.pause(time.Until(deadline))
+			return p
+		}
+		t.must(set(time.Now()))
+		if err := p.wait(t, what+" with a deadline that has passed"); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%s with a deadline that has passed: %v, want os.ErrDeadlineExceeded", what, err)
+		}
+	}
+	t.Fatalf("putting the deadline of %s off takes as long as the call, which has up to %v", what, patience)
+	return nil
 }
 
 func writeKeepsNothing(t *trial) {
