@@ -41,6 +41,21 @@ func TestBrokenTransports(t *testing.T) {
 	}
 }
 
+// TestPlainTransport holds that a transport passes without what it need not have, and is told which rules were not tried.
+func TestPlainTransport(t *testing.T) {
+	needing := []string{"UntrustedIsRefused", "TryWrite", "Push", "FrozenPeer", "FrozenPeerTimesOut", "IdlePeersLive"}
+	for _, r := range rules {
+		f := &faulty{breakage: func(*faulty) {}, plain: true}
+		rec := f.try(t, r)
+		for _, failure := range rec.failures {
+			t.Errorf("%s: %s", r.name, failure)
+		}
+		if (rec.skipped != "") != slices.Contains(needing, r.name) {
+			t.Errorf("%s: skipped because of %q", r.name, rec.skipped)
+		}
+	}
+}
+
 // TestWholeTransport holds that the wrapper of the broken ones breaks nothing itself.
 func TestWholeTransport(t *testing.T) {
 	for _, r := range rules {

@@ -21,6 +21,7 @@ type recorder struct {
 
 	mu       sync.Mutex
 	failures []string
+	skipped  string
 	cleanups []func()
 }
 
@@ -37,6 +38,11 @@ func (r *recorder) Fatal(args ...any) {
 
 func (r *recorder) Fatalf(format string, args ...any) {
 	r.record(fmt.Sprintf(format, args...))
+	runtime.Goexit()
+}
+
+func (r *recorder) Skip(args ...any) {
+	r.skipped = fmt.Sprint(args...)
 	runtime.Goexit()
 }
 
@@ -57,6 +63,11 @@ func (r *recorder) record(failure string) {
 // failures tries a rule on the transports, in virtual time, and returns what it reports.
 func (f *faulty) failures(t *testing.T, r rule) []string {
 	t.Helper()
+	return f.try(t, r).failures
+}
+
+func (f *faulty) try(t *testing.T, r rule) *recorder {
+	t.Helper()
 	rec := &recorder{TB: t}
 	synctest.Test(t, func(t *testing.T) {
 		f.over = make(chan struct{})
@@ -75,7 +86,7 @@ func (f *faulty) failures(t *testing.T, r rule) []string {
 		}
 		f.end()
 	})
-	return rec.failures
+	return rec
 }
 
 // faulty makes transports in memory, each wrapped in what a breakage puts in place of its
@@ -84,6 +95,7 @@ type faulty struct {
 	breakage func(f *faulty) // sets the hooks
 	over     chan struct{}   // closed when the rule is done with: ends what hangs
 	inner    []bus.Transport
+	plain    bool // nothing is there that a transport need not have
 
 	listeners []bus.Listener
 	frozen    atomic.Bool // while a peer is
@@ -106,6 +118,9 @@ func (f *faulty) factory() Factory {
 			return f.transport(broken)
 		}
 		return broken
+	}
+	if f.plain {
+		return Factory{New: func(t testing.TB) bus.Transport { return wrap(inner.New(t)) }, Listen: inner.Listen}
 	}
 	return Factory{
 		New:      func(t testing.TB) bus.Transport { return wrap(inner.New(t)) },
@@ -247,6 +262,9 @@ func (c *faultyConn) CloseWithCode(code bus.CloseCode, reason string) error {
 func (c *faultyConn) wrap(s bus.Stream, err error) (bus.Stream, error) {
 	if err != nil {
 		return nil, err
+	}
+	if c.f.plain {
+		return struct{ bus.Stream }{s}, nil
 	}
 	w := &faultyStream{Stream: s, conn: c}
 	if c.f.stream != nil {

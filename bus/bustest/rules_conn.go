@@ -82,7 +82,7 @@ func (t *trial) fill() (opened []bus.Stream, full bool) {
 func cancelOpenStream(t *trial) {
 	t.connect()
 	if _, full := t.fill(); !full {
-		return // it never waits
+		t.Skip("OpenStream does not wait with 1,000 streams open")
 	}
 	t.ends("OpenStream", func(ctx context.Context) error {
 		_, err := t.dialled.OpenStream(ctx)

@@ -18,16 +18,17 @@ type Factory struct {
 
 	// Freezing returns a transport as New does, and what stops it as the process of a node is stopped: from
 	// freeze until thaw nothing that is sent to it gets an answer, and it sends nothing. Its own calls may hang as long. Both can
-	// be called again, and thaw is called before the transport is closed. Nil: no rule has a silent peer.
+	// be called again, and thaw is called before the transport is closed. Nil: the rules of silent peers are skipped.
 	Freezing func(t testing.TB) (tr bus.Transport, freeze, thaw func())
 
-	// Stranger returns a transport that trusts those of New, and that they do not trust. Nil: every peer
-	// of the rules is trusted.
+	// Stranger returns a transport that trusts those of New, and that they do not trust. Nil: the rule of peers that are not
+	// trusted is skipped.
 	Stranger func(t testing.TB) bus.Transport
 }
 
 // RunTransportSuite holds a transport to the contract of [bus.Transport], and to what the bus relies on beyond
-// its text. Each rule is a subtest of its own, with transports of its own, and leaves no goroutine behind.
+// its text. Each rule is a subtest of its own, with transports of its own, and leaves no goroutine behind. A rule about something that the
+// transport or the factory does not have is skipped, and says so.
 // Run it with -race as well, and not beside parallel tests, whose goroutines it would find. A transport passes it with
 //
 //	func TestSuite(t *testing.T) {
