@@ -45,10 +45,10 @@ func (e *engine) dispatchGap(ev protocol.Event, gap *GapError, t *todo) (consume
 }
 
 // cutOff takes a log away from the subscriptions that kept it from moving for
-// BlockTimeout: they miss what they hold of it, and are told. The engine's lock is held.
+// BlockTimeout, by the entry that the event names: they miss what they hold of it, and are told. The engine's lock is held.
 func (e *engine) cutOff(ev protocol.Event, t *todo) {
 	for s := range e.all {
-		ranges := s.cutOff(ev.Log)
+		ranges := s.cutOff(ev.Log, ev.First)
 		if len(ranges) == 0 {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -144,6 +145,37 @@ func TestBlockTimeoutCutsOffOnlyTheLaggard(t *testing.T) {
 	if n := emitter.Stats().Reported; n != missed {
 		t.Errorf("the origin heard of %d events, %d were missed", n, missed)
 	}
+}
+
+// Nor does one miss anything that is slow, and gets on: what it has queued is behind what holds the log up.
+func TestBlockTimeoutSparesWhoGetsOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 50
+		network := bustest.NewNetwork(1)
+		from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
+		to := network.Node(t, "to", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 400*ms })
+		network.Connect(t, "from", "to")
+		release := make(chan struct{})
+		stuck, err := to.On("x", func(context.Context, bus.Event) { <-release })
+		must(t, err)
+		slow, err := to.On("x", func(context.Context, bus.Event) { pass(150 * ms) },
+			bus.OnGap(func(_ context.Context, gap *bus.GapError) { t.Errorf("who gets on misses %v", gap) }))
+		must(t, err)
+		must(t, slow.Ready(t.Context()))
+		for range count {
+			must(t, from.EmitBytes(t.Context(), "x", make([]byte, 10_000)))
+			pass(20 * ms) // each is a batch: a log moves by these
+		}
+		must(t, from.Drain(t.Context()))
+		close(release)
+		synctest.Wait()
+		if s := slow.Stats(); s.Delivered != count || s.Dropped != 0 {
+			t.Errorf("who gets on: %+v", s)
+		}
+		if s := stuck.Stats(); s.Dropped == 0 || s.Delivered+s.Dropped != count {
+			t.Errorf("who does not: %+v", s)
+		}
+	})
 }
 
 func TestOverflowDisconnect(t *testing.T) {

@@ -30,6 +30,14 @@ type item struct {
 
 func (it *item) events() int { return it.until - it.at }
 
+// first is where what the log holds for the item begins.
+func (it *item) first() uint64 {
+	if it.gap != nil {
+		return it.gap.From
+	}
+	return it.batch.First
+}
+
 // lost is the gap that matching events leave, by their places in the item. Where others are between them it names all of the
 // batch: which they are is known once it is open.
 func (it *item) lost(n *Node, at, until int, reason Reason) *GapError {
@@ -204,6 +212,19 @@ func (q *queue) putBack(it *item) bool {
 func (q *queue) putFront(it *item) {
 	q.items, q.row = append([]*item{it}, q.items...), nil
 	q.events += it.events()
+}
+
+// oldestHeld is the oldest item of a log that waits for it, or nil.
+func (q *queue) oldestHeld(log codec.LogID) *item {
+	if it := q.current; it != nil && it.log == log && !it.released && !it.unheld {
+		return it
+	}
+	for _, it := range q.items {
+		if it.log == log && !it.unheld {
+			return it
+		}
+	}
+	return nil
 }
 
 // cutOff gives up every item of a log; of the current one, at matching events were passed. It returns where the held ones end.

@@ -535,11 +535,14 @@ func (s *Subscription) offerGap(log codec.LogID, gap *GapError) (held bool) {
 	return gap.To > 0
 }
 
-// cutOff gives up every item of a log, and returns where those end that are to be
-// released. The engine's lock is held.
-func (s *Subscription) cutOff(log codec.LogID) (ends []uint64) {
+// cutOff gives up every item of a log, if the oldest that is held has event first or one before it, and returns where those end
+// that are to be released. Who is past that event gets on. The engine's lock is held.
+func (s *Subscription) cutOff(log codec.LogID, first uint64) (ends []uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if it := s.queue.oldestHeld(log); it == nil || it.first() > first {
+		return nil
+	}
 	ends, dropped := s.queue.cutOff(s.node, log, int(s.delivered.Load()-s.passed))
 	s.dropped.Add(uint64(dropped))
 	s.reportDropped()
