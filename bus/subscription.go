@@ -412,6 +412,7 @@ func (s *Subscription) deliver(ctx context.Context, it *item, event func(Event) 
 				s.dropped.Add(uint64(it.until - i + 1))
 				rest := it.lost(s.node, i-1, it.until, ReasonStalled)
 				rest.From = raw.Seq
+				it.at = it.until // whoever is given the gap may stop at it
 				return gap(rest)
 			}
 		}

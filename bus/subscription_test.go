@@ -160,6 +160,53 @@ func TestEventsIteratorThatEndsInWhatWasCutOff(t *testing.T) {
 	})
 }
 
+// A loop that ends at the gap of what was cut off has been told: the next does not get it again.
+func TestEventsIteratorThatEndsAtAGap(t *testing.T) {
+	for name, end := range map[string]func(){"by leaving": func() {}, "by a panic": func() { panic("in the loop's body") }} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const count = 300
+				network := bustest.NewNetwork(1)
+				from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
+				to := network.Node(t, "to", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 400*ms })
+				network.Connect(t, "from", "to")
+				sub, err := to.Subscribe("x")
+				must(t, err)
+				must(t, sub.Ready(t.Context()))
+				for range count {
+					must(t, from.EmitBytes(t.Context(), "x", make([]byte, 10_000)))
+				}
+				ctx, cancel := lasting(time.Minute)
+				defer cancel()
+				got, missed := 0, 0
+				read := func() {
+					defer func() { recover() }()
+					for _, err := range sub.Events(ctx) {
+						var gap *bus.GapError
+						switch {
+						case errors.As(err, &gap):
+							missed += int(gap.To - gap.From + 1)
+							end()
+							return
+						case err != nil:
+							return
+						}
+						if got++; got == 2 { // the first came alone, and this one with others
+							pass(3 * time.Second)
+						}
+					}
+				}
+				for ctx.Err() == nil {
+					read()
+				}
+				if s := sub.Stats(); missed == 0 || got+missed != count || s.Dropped != uint64(missed) || from.Stats().Reported != uint64(missed) {
+					t.Errorf("%d events and %d that are missing, of %d; %+v, and %d reported", got, missed, count, s, from.Stats().Reported)
+				}
+			})
+		})
+	}
+}
+
 // Who closes a subscription, or a node, is not told that it misses what it did not wait for.
 func TestClosingLeavesNoGap(t *testing.T) {
 	for name, end := range map[string]func(*bus.Subscription, *bus.Node) error{
