@@ -232,7 +232,7 @@ func (q *queue) cutOff(n *Node, log codec.LogID, at int) (ends []uint64, dropped
 	if it := q.current; it != nil && it.log == log && !it.released && !it.unheld {
 		it.released = true
 		ends = append(ends, it.last)
-		if it.batch != nil && at < it.until { // what is left of it will be a gap when the handler returns
+		if it.batch != nil && at < it.until && !it.told { // what is left of it will be a gap when the handler returns
 			q.tell(it.lost(n, at, it.until, ReasonStalled), log)
 		}
 	}
@@ -244,15 +244,17 @@ func (q *queue) cutOff(n *Node, log codec.LogID, at int) (ends []uint64, dropped
 			continue
 		}
 		ends = append(ends, it.last)
-		var gap *GapError
 		if it.gap != nil {
-			gap = new(*it.gap) // for others have it, too, and it may be joined here
-		} else {
-			gap = it.lost(n, it.at, it.until, ReasonStalled)
-			dropped += it.events()
-			q.events -= it.events()
+			q.insertGap(len(q.items), new(*it.gap), log) // others have it, too, and it may be joined here; its origin was told
+			continue
 		}
-		q.pushGap(gap, log) // in its place
+		gap := it.lost(n, it.at, it.until, ReasonStalled)
+		dropped += it.events()
+		q.events -= it.events()
+		if !it.told {
+			q.tell(gap, log)
+		}
+		q.insertGap(len(q.items), gap, log) // in its place
 	}
 	if q.current != nil && len(ends) > 0 {
 		if q.cut == nil {

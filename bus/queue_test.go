@@ -225,6 +225,29 @@ func TestMixedBatchIsReportedOnce(t *testing.T) {
 	}
 }
 
+// Being cut off reports nothing to an origin that it was told before: the gaps that the log had, and batches with others in them
+// of which the queue has dropped something.
+func TestCutOffReportsNothingAgain(t *testing.T) {
+	var q queue
+	q.push(q.newItem(item{gap: &GapError{From: 1, To: 3, Reason: ReasonGone}, last: 3}))
+	if q.cutOff(&Node{}, codec.LogID{}, 0); len(q.dropped) != 0 {
+		t.Errorf("%d reports of a gap", len(q.dropped))
+	}
+	for _, current := range []bool{false, true} {
+		var q queue
+		mixed := mixedBatch(50)
+		q.offer(&Node{}, &item{batch: mixed, last: mixed.Last(), until: 51}, onOptions{bound: 50, policy: dropOldest})
+		if current {
+			q.take() // the gap
+			q.take()
+		}
+		ends, _ := q.cutOff(&Node{}, codec.LogID{}, 1)
+		if len(ends) != 1 || len(q.dropped) != 1 {
+			t.Errorf("current %v: %d items were given up, and %d reports are of their batch", current, len(ends), len(q.dropped))
+		}
+	}
+}
+
 // mixedBatch has so many events of another topic, and as many and one more of "x".
 func mixedBatch(others int) *codec.Batch {
 	b := codec.NewBuilder(codec.LogID{}, 1)
