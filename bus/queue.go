@@ -204,6 +204,7 @@ func (q *queue) putBack(it *item) bool {
 		return false
 	}
 	q.current = nil
+	clear(q.cut)
 	q.putFront(it)
 	return true
 }

@@ -248,6 +248,28 @@ func TestCutOffReportsNothingAgain(t *testing.T) {
 	}
 }
 
+// A log is cut off for as long as an item is current: whoever has put that back can take what comes.
+func TestPutBackEndsACutOff(t *testing.T) {
+	var q queue
+	log, batch := codec.LogID{Lane: 1}, mixedBatch(0)
+	next := func(log codec.LogID) *item {
+		return q.newItem(item{log: log, batch: batch, last: batch.Last(), until: 1, whole: true})
+	}
+	q.offer(&Node{}, next(codec.LogID{}), onOptions{})
+	q.offer(&Node{}, next(log), onOptions{})
+	it := q.take()
+	q.cutOff(&Node{}, log, 0)
+	if held, _, _ := q.offer(&Node{}, next(log), onOptions{}); held {
+		t.Error("what comes for a log that is cut off is held")
+	}
+	if !q.putBack(it) {
+		t.Fatal("nothing to put back")
+	}
+	if held, _, _ := q.offer(&Node{}, next(log), onOptions{}); !held {
+		t.Error("what comes is not held, and nothing is current")
+	}
+}
+
 // mixedBatch has so many events of another topic, and as many and one more of "x".
 func mixedBatch(others int) *codec.Batch {
 	b := codec.NewBuilder(codec.LogID{}, 1)
