@@ -92,14 +92,14 @@ func (c *onCommand) print(ctx context.Context, s *streams, node *bus.Node, sub *
 	for event, err := range sub.Events(context.Background()) {
 		var gap *bus.GapError
 		switch {
-		case ctx.Err() != nil && err != nil:
-			continue // of the closed node
 		case errors.As(err, &gap):
 			if gap.To > 0 {
 				missing += gap.To - gap.From + 1
 			}
 			s.say("missing: %v", gap)
 			continue
+		case ctx.Err() != nil && errors.Is(err, bus.ErrClosed):
+			continue // it was closed for the signal
 		case err != nil:
 			return err
 		}
