@@ -66,13 +66,19 @@ type todo struct {
 	wakes    []signal
 	starts   []*sender
 	senders  []*sender // to be woken
-	closes   []*path
+	closes   []verdict
 	rooms    uint64 // lanes with room again
 	notes    []LifecycleEvent
 	disputed bool     // another speaks in its name
 	flush    bool     // interest is new: what lanes hold back may be wanted
 	lease    *lease   // of the goroutine that collects, if it is one that reads
 	readOns  []func() // of leases that are over
+}
+
+// verdict is a path that is to end, and why.
+type verdict struct {
+	path  *path
+	cause error
 }
 
 var todos = sync.Pool{New: func() any { return new(todo) }}
@@ -147,8 +153,7 @@ func (e *engine) handle(ev protocol.Event, now time.Duration, t *todo) {
 		e.wakeWaiters()
 	case protocol.EventClose:
 		if p := e.paths[ev.Path]; p != nil {
-			p.verdict = &PeerError{Code: CloseCode(ev.Code), Peer: ev.Peer, Reason: ev.Text}
-			t.closes = append(t.closes, p)
+			p.end(&PeerError{Code: CloseCode(ev.Code), Peer: ev.Peer, Reason: ev.Text}, t)
 		}
 	case protocol.EventUp:
 		if p := e.paths[ev.Path]; p != nil {
@@ -234,8 +239,8 @@ func (e *engine) act(t *todo) {
 	for _, s := range t.senders {
 		s.wake.notify()
 	}
-	for _, p := range t.closes {
-		p.cancel(p.verdict)
+	for _, c := range t.closes {
+		c.path.cancel(c.cause)
 	}
 	for lane := uint8(0); t.rooms != 0; lane++ {
 		if t.rooms&1 != 0 {

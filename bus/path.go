@@ -44,8 +44,8 @@ type path struct {
 	ended      int // data streams of the peer that were read to their end
 	byeStreams int // what the peer said of them; -1: it has not left
 	leaving    bool
+	over       bool // it is about to end
 	peer       uuid.UUID
-	verdict    error
 	pings      map[uint64]chan<- struct{}
 	lastPing   uint64
 	isUp       bool
@@ -289,9 +289,14 @@ func (p *path) leave() {
 // engine's lock is held.
 func (p *path) leaveIfDone(t *todo) {
 	if p.byeStreams >= 0 && p.ended >= p.byeStreams {
-		p.verdict = &PeerError{Code: CloseNormal, Peer: p.conn.Peer(), Remote: true}
-		t.closes = append(t.closes, p)
+		p.end(&PeerError{Code: CloseNormal, Peer: p.conn.Peer(), Remote: true}, t)
 	}
+}
+
+// end has the path end. The engine's lock is held.
+func (p *path) end(cause error, t *todo) {
+	p.over = true
+	t.closes = append(t.closes, verdict{p, cause})
 }
 
 // acceptStreams takes the peer's data streams. They may overtake its snapshot on the

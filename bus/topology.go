@@ -74,7 +74,7 @@ type livePath struct {
 func (e *engine) livePaths() map[uuid.UUID][]livePath {
 	all := make(map[uuid.UUID][]livePath)
 	for id, p := range e.paths {
-		if p.isUp && p.verdict == nil {
+		if p.isUp && !p.over {
 			all[p.peer] = append(all[p.peer], livePath{p, id == e.m.ActivePath(p.peer)})
 		}
 	}
