@@ -135,12 +135,18 @@ func (q *queue) dropFront(n *Node, excess int, released []*item, dropped int) ([
 		}
 		it.at += k
 		q.events -= k
-		if it.events() == 0 {
-			released = append(released, it)
-			q.items = append(q.items[:i], q.items[i+1:]...)
+		if it.events() > 0 {
+			q.insertGap(i, gap, it.log)
+			return released, dropped + k
 		}
-		q.insertGap(i, gap, it.log)
-		return released, dropped + k
+		if q.joinGap(i, gap, it.log) {
+			copy(q.items[1:], q.items[:i]) // few, while many may wait behind it
+			q.items[0] = nil
+			q.items = q.items[1:]
+		} else {
+			q.items[i] = gapItem(gap, it.log)
+		}
+		return append(released, it), dropped + k
 	}
 	return released, dropped
 }
@@ -158,6 +164,21 @@ func (q *queue) tell(gap *GapError, log codec.LogID) {
 
 // insertGap puts a gap before item i, joined with one that stands there.
 func (q *queue) insertGap(i int, gap *GapError, log codec.LogID) {
+	if q.joinGap(i, gap, log) {
+		return
+	}
+	q.append(nil)
+	copy(q.items[i+1:], q.items[i:])
+	q.items[i] = gapItem(gap, log)
+}
+
+// gapItem is a gap that no log waits for.
+func gapItem(gap *GapError, log codec.LogID) *item {
+	return &item{log: log, gap: gap, last: gap.To, unheld: true}
+}
+
+// joinGap joins a gap with one of the same log that stands before item i, if there is one.
+func (q *queue) joinGap(i int, gap *GapError, log codec.LogID) bool {
 	for j := i - 1; j >= 0 && q.items[j].gap != nil && q.items[j].unheld; j-- {
 		if q.items[j].log != log {
 			continue
@@ -167,12 +188,9 @@ func (q *queue) insertGap(i int, gap *GapError, log codec.LogID) {
 			break // it is between the two
 		}
 		g.From, g.To = min(g.From, gap.From), max(g.To, gap.To)
-		return
+		return true
 	}
-	it := &item{log: log, gap: gap, last: gap.To, unheld: true}
-	q.append(nil)
-	copy(q.items[i+1:], q.items[i:])
-	q.items[i] = it
+	return false
 }
 
 // take makes the oldest item the current one.

@@ -293,3 +293,31 @@ func TestCutOffLeavesTheGapsOfOthers(t *testing.T) {
 		t.Errorf("joined to %d–%d, and the first is %d–%d", joined.From, joined.To, first.From, first.To)
 	}
 }
+
+// A queue that overflows all the time moves the few items before what it drops, and not all that wait behind it.
+func TestOverflowMovesOnlyTheFront(t *testing.T) {
+	const bound = 1000
+	var q queue
+	o, batch := onOptions{bound: bound, policy: dropOldest}, mixedBatch(0)
+	logs := []codec.LogID{{Lane: 1}, {Lane: 2}, {Lane: 3}}
+	offer := func(i int) {
+		q.offer(&Node{}, &item{log: logs[i%len(logs)], batch: batch, last: batch.Last(), until: 1, whole: true}, o)
+		q.dropped = nil
+	}
+	for i := range 2 * bound {
+		offer(i)
+	}
+	for i := range 2 * bound {
+		slot := &q.items[len(q.items)-1]
+		newest := *slot
+		if offer(i); *slot != newest {
+			t.Fatalf("what waits was moved when one more came than %d", bound)
+		}
+		if i%10 == 0 { // the gap of a log, and later an event
+			q.finish(q.take())
+		}
+	}
+	if n := len(q.items); q.events > bound || n > bound+len(logs) {
+		t.Errorf("%d items with %d events", n, q.events)
+	}
+}
