@@ -202,7 +202,7 @@ func (s *sender) trySend() (all bool) {
 		s.clearParts()
 		s.idle()
 	}
-	return !s.own.open()
+	return s.own == nil || !s.own.open()
 }
 
 // poll takes the next frames off the machine, behind those that an emitter could not send.
