@@ -43,7 +43,8 @@ func TestEventsThatWaitForCreditShareBatches(t *testing.T) {
 func TestEventsDoNotWaitForTheCreditOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := bustest.NewNetwork(1)
-		from, stuck, quick := network.Node(t, "from"), network.Node(t, "stuck"), network.Node(t, "quick")
+		from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
+		stuck, quick := network.Node(t, "stuck"), network.Node(t, "quick")
 		network.Connect(t, "stuck", "from")
 		network.Connect(t, "quick", "from")
 		release := make(chan struct{})
@@ -61,6 +62,37 @@ func TestEventsDoNotWaitForTheCreditOfOthers(t *testing.T) {
 		for range 300 {
 			must(t, from.EmitBytes(t.Context(), "x", make([]byte, 1<<10)))
 			pass(10 * ms)
+		}
+		if took := time.Duration(late.Load()); took > 2*ms {
+			t.Errorf("an event took %v, though its receiver had credit", took)
+		}
+		close(release)
+		must(t, from.Drain(t.Context()))
+	})
+}
+
+// Nor does one who waits for the credit of one topic hold up others who listen for another.
+func TestEventsDoNotWaitForTheCreditOfOtherTopics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := bustest.NewNetwork(1)
+		from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
+		quick := network.Node(t, "quick")
+		stuck := network.Node(t, "stuck", func(c *bus.Config) { c.ReceiveBytes = 1 })
+		network.Connect(t, "stuck", "from")
+		network.Connect(t, "quick", "from")
+		release := make(chan struct{})
+		bulk, err := stuck.On("bulk", func(context.Context, bus.Event) { <-release })
+		must(t, err)
+		var late atomic.Int64 // the latest, in ns
+		ping, err := quick.On("ping", func(_ context.Context, e bus.Event) { late.Store(max(late.Load(), int64(time.Since(e.Time)))) })
+		must(t, err)
+		must(t, bulk.Ready(t.Context()))
+		must(t, ping.Ready(t.Context()))
+		for range 300 {
+			must(t, from.EmitBytes(t.Context(), "bulk", make([]byte, 1<<10)))
+			pass(ms)
+			must(t, from.EmitBytes(t.Context(), "ping", nil))
+			pass(20 * ms)
 		}
 		if took := time.Duration(late.Load()); took > 2*ms {
 			t.Errorf("an event took %v, though its receiver had credit", took)

@@ -99,7 +99,7 @@ func (l *lane) checkTopic(name string) error {
 	if err := topic.Validate(name); err != nil {
 		return err
 	}
-	l.valid, l.asked = string([]byte(name)), false
+	l.valid, l.asked, l.judged = string([]byte(name)), false, false
 	return nil
 }
 

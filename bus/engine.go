@@ -304,6 +304,13 @@ func (e *engine) wanted(name string) bool {
 	return e.m.Wanted(name)
 }
 
+// behind says whether everyone who wants a topic has to be sent what is older first.
+func (e *engine) behind(lane uint8, name string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.m.TopicBehind(lane, name)
+}
+
 // waiter is a receipt that waits for its event.
 type waiter struct {
 	lane uint8

@@ -38,8 +38,9 @@ type lane struct {
 
 	// busy counts senders of this lane that will come back for more by themselves.
 	busy atomic.Int32
-	// behind is whether they wait for credit, all of them.
-	behind atomic.Bool
+	// behind is whether any of them waited for credit at the last append, and appends is how many there were.
+	behind  atomic.Bool
+	appends atomic.Uint64
 	// What connected peers hold of the log, as the machine last said.
 	heldEvents, heldBytes atomic.Int64
 	// sealing is events taken out of the open batch and not yet in the log.
@@ -63,6 +64,10 @@ type lane struct {
 	heard   bool            // whether anyone wants that topic
 	wanted  map[string]bool // the same of other topics
 	gen     uint64          // of wanted
+	judged  bool            // waits is up to date, but for appends
+	waits   bool            // whether all who want that topic wait for credit
+	late    map[string]bool // the same of other topics
+	lateAt  uint64          // of how many appends late and waits are
 
 	sealMu     sync.Mutex // orders sealing, which may compress
 	compressor *codec.Compressor
@@ -74,6 +79,7 @@ func newLane(n *Node, index uint8, epoch uint64) *lane {
 		builder:    codec.NewBuilder(codec.LogID{Node: n.cfg.ID, Epoch: epoch, Lane: index}, 1),
 		compressor: codec.NewCompressor(n.cfg.Compression),
 		wanted:     make(map[string]bool),
+		late:       make(map[string]bool),
 	}
 	l.linger = time.AfterFunc(time.Hour, func() {
 		l.mu.Lock()
@@ -139,7 +145,7 @@ func (l *lane) emit(ctx context.Context, d *draft) (seq uint64, err error) {
 	l.builder.Append(l.valid, d.encoding, l.micros(), d.headers, d.payload) // not d.topic, which may be borrowed
 	full := l.builder.Size() >= batchTarget
 	wanted := full || l.isWanted()
-	behind := l.behind.Load()
+	behind := wanted && !full && l.isBehind()
 	now := full || wanted && l.busy.Load() == 0 && !behind
 	if !now {
 		l.sealWithin(lingerOf(wanted, behind))
@@ -304,6 +310,28 @@ func (l *lane) isWanted() bool {
 	return wanted
 }
 
+// isBehind says whether everyone who wants the valid topic waits for credit. What it knows of a topic lasts as long as the open batch: who
+// gets credit meanwhile seals that.
+func (l *lane) isBehind() bool {
+	if !l.behind.Load() {
+		return false
+	}
+	if appends := l.appends.Load(); appends != l.lateAt || len(l.late) >= maxWanted {
+		clear(l.late)
+		l.lateAt, l.judged = appends, false
+	}
+	if l.judged {
+		return l.waits
+	}
+	late, ok := l.late[l.valid]
+	if !ok {
+		late = l.node.engine.behind(l.index, l.valid)
+		l.late[l.valid] = late
+	}
+	l.judged, l.waits = true, late
+	return late
+}
+
 // flush seals the open batch and hands it to the machine.
 func (l *lane) flush() {
 	if t := l.seal(); t != nil {
@@ -339,6 +367,7 @@ func (e *engine) append(l *lane, b *codec.Batch) *todo {
 	l.sealing.Store(0) // before they are held: counted twice they may be past the bound, and nothing would end the wait
 	l.setHeld(e.m.Held(l.index))
 	l.behind.Store(e.m.Behind(l.index))
+	l.appends.Add(1)
 	e.collect(now, t)
 	e.mu.Unlock()
 	return t

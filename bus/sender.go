@@ -35,6 +35,7 @@ type sender struct {
 	parts  []part
 	size   int  // of parts
 	last   bool // the machine had no more than parts
+	level  bool // the peer is not behind
 	joined []byte
 	opened bool // something was written, which began with OPEN
 
@@ -216,7 +217,7 @@ func (s *sender) poll() bool {
 	}
 	// We have just said that we won't be back. What was emitted before that and
 	// counted on us is ours to seal.
-	if s.own != nil && s.own.busy.Load() == 0 && !s.own.behind.Load() && s.own.open() {
+	if s.own != nil && s.own.busy.Load() == 0 && s.level && s.own.open() {
 		s.own.flush()
 	}
 	return false
@@ -239,9 +240,7 @@ func (s *sender) fill() {
 			s.parts = append(s.parts, pt)
 			s.size += len(heads) - before + len(pt.body())
 		}
-		if s.own != nil && s.own.behind.Load() && m.CaughtUp(p.id, s.lane) {
-			s.own.behind.Store(false)
-		}
+		s.level = s.own == nil || !s.own.behind.Load() || m.CaughtUp(p.id, s.lane)
 		if len(s.parts) == 0 {
 			s.idle()
 		}

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/verbose-bus/verbose/codec"
@@ -35,16 +36,21 @@ func (m *Machine) owes(c *cursor, e *entry) bool {
 	return true
 }
 
-// Behind says whether everyone connected who wants the newest batch of a log of ours has to be sent older ones
-// before it, as while there is no credit for them: what follows can't leave sooner.
-func (m *Machine) Behind(lane uint8) (behind bool) {
+// Behind says whether someone connected has to be sent older batches of a log of ours before the newest, as while there
+// is no credit for them.
+func (m *Machine) Behind(lane uint8) bool {
 	l := m.own[lane]
-	newest := l.latest()
+	return slices.ContainsFunc(l.cursors, func(c *cursor) bool { return c.follows() && !c.isNext(l.latest()) })
+}
+
+// TopicBehind says whether everyone connected who wants a topic is behind in that way: what follows can't leave sooner.
+func (m *Machine) TopicBehind(lane uint8, name string) (behind bool) {
+	l := m.own[lane]
 	for _, c := range l.cursors {
-		if newest == nil || !m.follows(c, newest) {
+		if !c.follows() || !m.blind && !m.wantsTopic(c.peer, name) {
 			continue
 		}
-		if c.isNext(newest) {
+		if c.isNext(l.latest()) {
 			return false
 		}
 		behind = true
@@ -52,24 +58,21 @@ func (m *Machine) Behind(lane uint8) (behind bool) {
 	return behind
 }
 
-// CaughtUp says whether a path's peer is one who wants that batch and has been sent all before it.
+// CaughtUp says whether a path's peer has been sent all before the newest batch.
 func (m *Machine) CaughtUp(id PathID, lane uint8) bool {
 	l, p := m.own[lane], m.paths[id]
-	newest := l.latest()
-	if newest == nil || p == nil || p.peer == nil {
+	if p == nil || p.peer == nil {
 		return false
 	}
 	c := p.peer.cursors[l]
-	return m.follows(c, newest) && c.isNext(newest)
+	return c.follows() && c.isNext(l.latest())
 }
 
-// follows says whether a connected peer is to be sent an entry in its turn.
-func (m *Machine) follows(c *cursor, e *entry) bool {
-	return c.peer.active != nil && !c.pruned && c.demoted == 0 && m.owes(c, e)
-}
+// follows says whether the peer is connected and sent what it wants in its turn.
+func (c *cursor) follows() bool { return c.peer.active != nil && !c.pruned && c.demoted == 0 }
 
 // isNext says whether the peer was sent an entry, or everything before it.
-func (c *cursor) isNext(e *entry) bool { return c.next+1 >= e.first }
+func (c *cursor) isNext(e *entry) bool { return e == nil || c.next+1 >= e.first }
 
 // enqueue lets a cursor take its turn on its stream, if it has anything to say.
 func (m *Machine) enqueue(c *cursor) {
