@@ -63,7 +63,7 @@ func (m *Machine) askEveryone(now time.Duration, l *log) {
 	if s.first == 0 {
 		s.first = m.nonce
 	}
-	s.want, s.given = &want{id: wantID{m.cfg.ID, m.nonce}, log: l.id, from: s.from}, 0
+	s.want, s.given = &want{id: wantID{m.cfg.ID, m.nonce}, log: l.id, from: s.from, upto: s.from - 1}, 0
 	m.spread(now, s.want)
 }
 
@@ -118,8 +118,11 @@ func (m *Machine) given(now time.Duration, w *want, g give) {
 	if l == nil || l.seeking == nil || l.seeking.want != w {
 		return
 	}
+	prev := w.upto
+	w.upto = g.upto
 	switch {
 	case g.upto <= l.have:
+	case prev > l.have: // what comes before it was not taken
 	case g.batch == nil:
 		m.pass(now, l, g.upto, 0)
 		m.settle(now, l)

@@ -28,7 +28,9 @@ type want struct {
 	parent   *peer          // who passed it on; nil: it is our own
 	awaiting map[*peer]bool // who has not answered, and whether it was asked yet
 	giver    *peer          // who gives the events
+	way      *path          // that they are passed on over, if it is not our own
 	given    int64          // bytes of them
+	upto     uint64         // where they end
 	nearest  uint64         // the first position after from that someone has; 0: nobody has any
 	answered bool
 	timer    timer
@@ -360,16 +362,29 @@ func (m *Machine) handleGive(now time.Duration, p *path, lane uint8, body []byte
 	if w.answered = !g.more; w.answered {
 		m.heardFrom(w, p.peer)
 	}
-	switch {
-	case w.parent == nil:
+	if w.parent == nil {
 		m.given(now, w, g)
-	case g.batch != nil && w.parent.active != nil && !w.parent.active.takes(g.batch):
-		g.batch.Free()
-		m.forgetWant(w)
-	case w.parent.active != nil:
-		m.queueGive(w.parent.active, lane, g)
+		return nil
 	}
+	m.passOn(w, lane, g)
 	return nil
+}
+
+// passOn sends an entry back the way the question came. What follows one that is not passed on, or that went over another path and may
+// be lost with that, is not passed on either: it would seem to follow what came before.
+func (m *Machine) passOn(w *want, lane uint8, g give) {
+	to := w.parent.active
+	if w.way == nil {
+		w.way = to
+	}
+	if to == nil || to != w.way || g.batch != nil && !to.takes(g.batch) {
+		if g.batch != nil {
+			g.batch.Free()
+		}
+		m.forgetWant(w)
+		return
+	}
+	m.queueGive(to, lane, g)
 }
 
 func (m *Machine) handleNone(now time.Duration, p *path, body []byte) error {

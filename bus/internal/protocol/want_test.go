@@ -294,3 +294,45 @@ func TestGiverThatIsLostHasGivenAPart(t *testing.T) {
 		t.Error("it says that nobody has them")
 	}
 }
+
+// What an answer says was not meant for us begins where the entry before it ends: if that could not be taken, it is missing still.
+func TestSkipThatIsGivenDoesNotPassOverWhatWasNotTaken(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	h.polling()
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+	h.mustData(frameAbsent, append(uvarints(0, 0, 1, 10), byte(ReasonGone)))
+	id := h.m.logs[h.log(1)].seeking.want.id
+	old := uint64(h.m.cfg.maxAge()/time.Millisecond) + 1
+	h.mustData(frameGive, append(append(id.append(nil), 1), append(uvarints(5, old), h.seal(h.log(1), 1, 5).Bytes()...)...))
+	h.mustData(frameGive, append(append(id.append(nil), 0), uvarints(10, 0)...))
+	if have := h.m.logs[h.log(1)].have; have != 0 {
+		t.Errorf("it is at %d, and was given nothing that it could take", have)
+	}
+	h.tick(h.m.cfg.GapWait + 10*time.Millisecond)
+	if e := h.event(EventGap); e.First != 1 || e.Last != 10 {
+		t.Errorf("after GapWait it misses %d to %d", e.First, e.Last)
+	}
+}
+
+// An answer does not go on on another path than it began on: the beginning may be lost, or come later.
+func TestAnswerIsPassedOnOnOnePath(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	w := want{id: wantID{simID(2), 1}, log: h.log(1), from: 1}
+	h.mustControl(h.honest, frameWant, w.append(nil))
+	h.said(h.path, frameWant)
+	h.mustData(frameGive, append(append(w.id.append(nil), 1), append(uvarints(1, 0), h.seal(h.log(1), 1, 1).Bytes()...)...))
+	const other = 3
+	h.m.AddPath(h.now, PathInfo{ID: other, Peer: simID(2)})
+	hi := hello{min: Version, max: Version, node: simID(2), epoch: 1, maxBatch: 1 << 20, timeout: time.Minute, channel: "sim", nonce: 1}
+	h.mustControl(other, frameHello, hi.append(nil))
+	h.mustControl(other, frameReady, nil)
+	if h.m.ActivePath(simID(2)) != other {
+		t.Fatal("the other path is not the one in use")
+	}
+	h.mustData(frameGive, append(append(w.id.append(nil), 0), uvarints(2, 0)...))
+	if s := h.m.paths[other].out[0]; s != nil && s.gives.len() > 0 {
+		t.Errorf("%d entries go on on the other path", s.gives.len())
+	}
+}
