@@ -220,13 +220,14 @@ type stream struct {
 
 // runIn is a run of a log as a receiver follows it.
 type runIn struct {
-	id     codec.LogID
-	log    *log // nil: ours, not taken on, or forgotten
-	run    uint64
-	pos    uint64 // the end of the last thing in it
-	judged uint64 // the moment of ours at which its skips were judged
-	asked  uint64 // where a new run was asked for, when this one went past what we have
-	pruned bool   // the peer was asked to end it
+	id      codec.LogID
+	log     *log // nil: ours, not taken on, or forgotten
+	run     uint64
+	pos     uint64 // the end of the last thing in it
+	judged  uint64 // the moment of ours at which its skips were judged
+	asked   uint64 // where a new run was asked for, when this one went past what we have
+	refused bool   // there was no room for its log
+	pruned  bool   // the peer was asked to end it
 }
 
 // streamIn is a lane of a path in the peer's direction.

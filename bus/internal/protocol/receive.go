@@ -110,20 +110,11 @@ func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error
 	return nil
 }
 
-// takeOn gives a run of another's log that log, if there is room for it. One that we don't know begins where the run is, unless
-// we know better.
+// takeOn gives a run of another's log that log, if there is room for it.
 func (m *Machine) takeOn(p *path, run *runIn) bool {
-	l := m.logs[run.id]
-	if l == nil {
-		if len(m.logList) >= m.cfg.MaxOrigins+m.cfg.Lanes {
-			return false
-		}
-		if m.knewBefore(run.id, p) {
-			l = m.newLog(run.id, 0) // whoever could have told us what came first may be gone
-		} else {
-			l = m.newLog(run.id, run.pos)
-			l.learnt = p.info.ID
-		}
+	l := m.logOf(p, run)
+	if run.refused = l == nil; run.refused {
+		return false
 	}
 	run.log = l
 	p.peer.cursors[l].theirs = run
@@ -131,6 +122,52 @@ func (m *Machine) takeOn(p *path, run *runIn) bool {
 		m.continues(p, run, run.pos)
 	}
 	return true
+}
+
+// logOf is the log of a run of another's, or nil if there is no room for it. One that we don't know begins where the run is, unless
+// we know better.
+func (m *Machine) logOf(p *path, run *runIn) *log {
+	l := m.logs[run.id]
+	switch {
+	case l != nil:
+	case len(m.logList) >= m.cfg.MaxOrigins+m.cfg.Lanes:
+	case m.knewBefore(run.id, p):
+		l = m.newLog(run.id, 0) // whoever could have told us what came first may be gone
+	default:
+		l = m.newLog(run.id, run.pos)
+		l.learnt = p.info.ID
+	}
+	return l
+}
+
+// takeOnRefused follows logs that there was no room for, once there is. It may be that nothing comes in their runs before we ask for it:
+// who sends them has had no credit but the reserve.
+func (m *Machine) takeOnRefused() {
+	for _, q := range m.peerList {
+		for _, p := range q.paths {
+			for _, run := range p.refused() {
+				if l := m.logOf(p, run); l != nil { // the run gets it with what comes in it, which says where it is
+					run.refused, run.asked = false, l.have+1
+					m.askFor(p, l)
+				}
+			}
+		}
+	}
+}
+
+// refused are the runs on a path whose logs there was no room for.
+func (p *path) refused() (list []*runIn) {
+	for _, s := range p.in {
+		if s == nil {
+			continue
+		}
+		for _, run := range s.runs {
+			if run != nil && run.refused {
+				list = append(list, run)
+			}
+		}
+	}
+	return list
 }
 
 // takeOnLater does so when something comes in a run whose log was refused, or forgotten: its sender does not know that, and

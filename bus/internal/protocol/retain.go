@@ -140,6 +140,7 @@ func (m *Machine) expire(now time.Duration, l *log) {
 				m.emit(Event{Kind: EventGap, Log: l.id, First: l.have + 1, Reason: ReasonUnfinished})
 			}
 			m.forgetLog(l)
+			m.takeOnRefused()
 			return
 		}
 		if l.doubted = 0; gone {

@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -343,6 +344,38 @@ func TestRefusedLogIsFollowedOnceThereIsRoom(t *testing.T) {
 		w.runFor(10 * time.Second)
 		hub.want(second.log(0), "3-4")
 		hub.wantGaps(second.log(0), "1-2") // which are too old by now
+	})
+}
+
+// Its origin may have sent as much as it may before it hears anything of the log, so that no frame follows.
+func TestRefusedLogThatIsOutOfCreditIsFollowedOnceThereIsRoom(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		narrow := cfg
+		narrow.MaxOrigins = 1
+		hub := w.addNode(narrow, ">")
+		first := w.addNode(cfg)
+		w.link(first, hub)
+		w.rest(3 * time.Second)
+		first.emitMany(1, "a.x")
+		w.rest(3 * time.Second)
+		second := w.addNode(cfg)
+		w.link(second, hub)
+		w.rest(3 * time.Second)
+		first.kill()
+		w.runFor(cfg.maxAge())
+		size := pick(w, []int{8, 16 << 10}) // there is always something on its way, or there was soon too much
+		for hub.m.logs[first.log(0)] != nil {
+			second.emit(0, size, "a.x")
+			w.runFor(w.between(0, 50*time.Millisecond))
+		}
+		w.runFor(10 * time.Second)
+		l := hub.m.logs[second.log(0)]
+		w.expect(l != nil && l.have == second.m.own[0].have, "the hub has %+v", l)
+		second.emitMany(2, "a.x")
+		w.runFor(time.Second)
+		hub.wantAll(second.log(0), fmt.Sprintf("1-%d", second.m.own[0].have))
 	})
 }
 
