@@ -124,6 +124,7 @@ func (m *Machine) newLog(id codec.LogID, begin uint64) *log {
 		m.introduce(q.cursors[l])
 		m.enqueue(q.cursors[l])
 	}
+	m.armExpiry(m.now, l)
 	return l
 }
 

@@ -63,8 +63,9 @@ type path struct {
 	skipTimer   timer
 	probe       probe
 
-	aliases      []codec.LogID // of the peer's vectors
-	nextAlias    uint64        // of ours
+	aliases      []codec.LogID        // of the peer's vectors
+	listed       map[codec.LogID]bool // the logs that have one of these
+	nextAlias    uint64               // of ours
 	spareAliases []uint64
 	out          [maxLanes]*stream
 	in           [maxLanes]*streamIn
@@ -87,7 +88,7 @@ type report struct {
 // AddPath takes on a connection. The dialler greets at once; the other side
 // waits for the hello.
 func (m *Machine) AddPath(now time.Duration, info PathInfo) {
-	p := &path{info: info, remembers: m.knownEpoch(info.Peer), began: m.clock, vectors: make(map[*log]*vectorState), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
+	p := &path{info: info, remembers: m.knownEpoch(info.Peer), began: m.clock, vectors: make(map[*log]*vectorState), listed: make(map[codec.LogID]bool), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
 	p.vectorTimer.fire = func(time.Duration) { p.vectorDue = true; m.wakeControl(p) }
 	p.aliveTimer.fire = func(now time.Duration) { m.keepAlive(now, p) }
 	p.deadTimer.fire = func(now time.Duration) { m.checkSilence(now, p) }

@@ -329,6 +329,53 @@ func TestLogOfAnEarlierRunIsForgotten(t *testing.T) {
 	})
 }
 
+// A log that has ended is forgotten though its nodes do so at different times, and lose each other again and again: who has forgotten it is
+// not told of its end by who has not.
+func TestEndedLogDoesNotComeBack(t *testing.T) {
+	scene(t, func(w *world) {
+		cfg := simConfig()
+		cfg.BufferTimeout = 20 * time.Second
+		o, a := w.addNode(cfg), w.addNode(cfg, ">")
+		oa := w.link(o, a)
+		w.rest(3 * time.Second)
+		o.emitMany(3, "a.x")
+		w.runFor(7 * time.Second)
+		b := w.addNode(cfg, ">")
+		ab := w.link(b, a)
+		w.rest(3 * time.Second)
+		id := o.log(0)
+		o.m.Finish(w.now)
+		o.pump()
+		w.runFor(time.Second)
+		w.expect(a.m.logs[id].finished && b.m.logs[id].finished, "the end is not known")
+		oa.down = true
+		o.kill()
+		for a.m.logs[id] != nil && b.m.logs[id] != nil {
+			w.runFor(time.Second)
+		}
+		for range 5 {
+			ab.outage(time.Second)
+			w.runFor(15 * time.Second)
+		}
+		w.expect(a.m.logs[id] == nil && b.m.logs[id] == nil, "forgotten by A: %v, by B: %v", a.m.logs[id] == nil, b.m.logs[id] == nil)
+	})
+}
+
+// One that only a START told of is forgotten, too.
+func TestLogWithoutEntriesIsForgotten(t *testing.T) {
+	h := newHostile()
+	h.m.cfg.BufferTimeout = 4 * time.Second
+	h.greet()
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 5))
+	h.mustData(frameFin, uvarints(0, 5))
+	for end := h.now + h.m.cfg.maxAge(); h.now < end; {
+		h.wait(time.Second)
+	}
+	if h.m.logs[h.log(1)] != nil {
+		t.Error("it is still there")
+	}
+}
+
 // Fin overtakes what comes before it when that has to be asked for.
 func TestFinWaitsForWhatIsMissing(t *testing.T) {
 	scene(t, func(w *world) {

@@ -285,6 +285,21 @@ func TestFinReachesEveryReceiver(t *testing.T) {
 	})
 }
 
+// Nothing of the log was sent on the path that its end is told on.
+func TestFinIsToldAfterAReconnect(t *testing.T) {
+	scene(t, func(w *world) {
+		a, b, l := pair(w, simConfig())
+		a.emitMany(3, "a.x")
+		w.rest(5 * time.Second)
+		l.outage(time.Second)
+		w.rest(10 * time.Second)
+		a.m.Finish(w.now)
+		a.pump()
+		w.runFor(time.Second)
+		w.expect(b.m.logs[a.log(0)].finished, "no fin")
+	})
+}
+
 // The end of a log may be events that the receiver does not want.
 func TestFinFollowsASkip(t *testing.T) {
 	scene(t, func(w *world) {

@@ -127,9 +127,10 @@ func (m *Machine) mayBegin(c *cursor) bool {
 // skipped is how far a skip can be told: a peer may be further than this node.
 func (c *cursor) skipped() uint64 { return min(c.next, c.log.have) }
 
-// owesFin says whether the peer knows the log and not yet that it has ended.
+// owesFin says whether the peer knows the log and not yet that it has ended. What it said on an earlier path is not enough: it may
+// have forgotten the log since, and would take it on again.
 func (c *cursor) owesFin() bool {
-	return c.log.finished && !c.toldFin && c.next >= c.log.last && (c.started || c.peer.remote[c.log.id] != nil)
+	return c.log.finished && !c.toldFin && c.next >= c.log.last && (c.started || c.peer.active != nil && c.peer.active.listed[c.log.id])
 }
 
 func (m *Machine) streamOf(p *path, lane uint8) *stream {

@@ -119,7 +119,8 @@ func (m *Machine) handleVector(now time.Duration, p *path, body []byte) error {
 			if alias == uint64(len(p.aliases)) {
 				p.aliases = append(p.aliases, codec.LogID{})
 			}
-			p.aliases[alias] = id
+			delete(p.listed, p.aliases[alias])
+			p.aliases[alias], p.listed[id] = id, true
 		}
 		have, base, done, window := r.seq(), r.seq(), r.seq(), r.seq()
 		if r.err != nil {
