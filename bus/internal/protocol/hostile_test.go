@@ -245,6 +245,25 @@ func TestTwoSendersBringMoreThanTheCredit(t *testing.T) {
 	}
 }
 
+// Who was asked for what is missing is asked again, too, when it brought more than the credit.
+func TestWhoWasAskedAndBringsTooMuchIsAskedAgain(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	h.mustControl(h.path, frameVector, vector(h.log(1), 100, 100, 0))
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+	l := h.m.logs[h.log(1)]
+	h.m.graftAny(l)
+	h.said(h.path, frameGraft)
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 2, 0))
+	for next := uint64(1); l.have+1 == next; next++ {
+		b := sealed(h.log(1), next, 1, 8<<10, "a.x")
+		h.mustData(frameBatch, append(uvarints(0, next-1, 0), b.Bytes()...))
+	}
+	if g := h.said(h.path, frameGraft); len(g) != 1 {
+		t.Errorf("%d grafts after it went past %d", len(g), l.have)
+	}
+}
+
 // Whatever a peer floods us with, while neither it nor another peer reads and nobody
 // here takes anything, what we hold stays within bounds, or the peer is cut off.
 func TestFloodsAreBounded(t *testing.T) {

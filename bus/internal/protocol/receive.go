@@ -336,6 +336,9 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader,
 	}
 	if m.overrun(l) {
 		b.Free()
+		if l.asked == q {
+			l.asked = nil // it is asked once more
+		}
 		m.leaveBehind(p, run)
 		return nil
 	}
