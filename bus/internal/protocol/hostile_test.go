@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -262,6 +263,54 @@ func TestWhoWasAskedAndBringsTooMuchIsAskedAgain(t *testing.T) {
 	if g := h.said(h.path, frameGraft); len(g) != 1 {
 		t.Errorf("%d grafts after it went past %d", len(g), l.have)
 	}
+}
+
+// A gap may end inside a batch, where a member has said that others go on there. Who holds the batch, and who lacks its end, go on after
+// it all the same.
+func TestGapThatEndsInsideABatch(t *testing.T) {
+	t.Run("sender", func(t *testing.T) {
+		h := newHostile()
+		h.greet()
+		h.listen()
+		h.m.Append(h.now, h.seal(h.own(), 1, 10))
+		h.m.Append(h.now, h.seal(h.own(), 11, 5))
+		h.mustControl(h.path, frameGraft, appendGraft(h.own(), 6))
+		var kinds []byte
+		var absent []byte
+		for {
+			b, batch := h.m.PollData(h.now, h.path, 0, nil)
+			if len(b) == 0 {
+				break
+			}
+			if batch != nil {
+				if batch.First != 11 {
+					t.Errorf("the peer is at 5, and is sent %d to %d", batch.First, batch.Last())
+				}
+				kinds = append(kinds, frameBatch)
+				continue
+			}
+			eachFrame(b, func(kind byte, body []byte) {
+				if kind == frameAbsent {
+					kinds, absent = append(kinds, kind), body
+				}
+			})
+		}
+		if want := append(uvarints(0, 5, 6, 10), byte(ReasonGone)); !bytes.Equal(kinds, []byte{frameAbsent, frameBatch}) || !bytes.Equal(absent, want) {
+			t.Errorf("it sends %#x, with %v as absent", kinds, absent)
+		}
+	})
+	t.Run("receiver", func(t *testing.T) {
+		h := newHostile()
+		h.greet()
+		h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+		h.mustData(frameAbsent, append(uvarints(0, 0, 1, 5), byte(ReasonExpired))) // nobody is asked for that
+		h.mustData(frameStart, appendStart(nil, 0, h.log(1), 2, 0))
+		h.mustData(frameBatch, append(uvarints(0, 0, 0), h.seal(h.log(1), 1, 10).Bytes()...))
+		g := h.said(h.path, frameGraft)
+		if have := h.m.logs[h.log(1)].have; have != 5 || len(g) != 1 || !bytes.Equal(g[0], appendGraft(h.log(1), 6)) {
+			t.Errorf("it is at %d, and asks %v", have, g)
+		}
+	})
 }
 
 // Whatever a peer floods us with, while neither it nor another peer reads and nobody

@@ -331,10 +331,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader,
 	if !m.continues(p, run, prev) {
 		return nil
 	}
-	if b.First <= l.have {
-		return violation("batch: %d–%d cuts through %d", b.First, b.Last(), l.have)
-	}
-	if m.overrun(l) {
+	if b.First <= l.have || m.overrun(l) { // a gap ended inside it, or there is no room
 		b.Free()
 		if l.asked == q {
 			l.asked = nil // it is asked once more

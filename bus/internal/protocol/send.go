@@ -215,6 +215,9 @@ func (m *Machine) nextFrame(now time.Duration, p *path, s *stream, c *cursor, ds
 		if !p.takes(e.batch) {
 			return m.absent(p, c, span{max(e.first, c.next+1), e.last, ReasonTooLarge}, dst), nil
 		}
+		if e.first <= c.next { // the peer declared its first events missing
+			return m.absent(p, c, span{c.next + 1, e.last, ReasonGone}, dst), nil
+		}
 		if !m.mayBegin(c) {
 			return dst, nil
 		}
