@@ -265,6 +265,52 @@ func TestWhoWasAskedAndBringsTooMuchIsAskedAgain(t *testing.T) {
 	}
 }
 
+// A peer fills a log with entries behind an event that a handler holds. Another that goes on with the log is not to blame: what it sends
+// is passed over, without asking for it again and again, and asked for once there is room.
+func TestFullOfEntriesIsNobodysFault(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	id := h.log(1)
+	h.mustData(frameStart, appendStart(nil, 0, id, 1, 0))
+	h.mustData(frameBatch, append(uvarints(0, 0, 0), h.seal(id, 1, 1).Bytes()...))
+	l := h.m.logs[id]
+	for !h.m.crowded(l) {
+		h.mustData(frameJudged, uvarints(0, l.have%2))
+		h.mustData(frameSkip, uvarints(0, l.have, l.have+1))
+	}
+	full := l.have
+	h.path, h.honest = h.honest, h.path
+	h.mustControl(h.path, frameVector, vector(id, full+3, full+3, 0))
+	for run, frame := range []struct {
+		kind byte
+		body []byte
+	}{
+		{frameBatch, append(uvarints(0, full, 0), h.seal(id, full+1, 1).Bytes()...)},
+		{frameSkip, uvarints(0, full, full+1)},
+		{frameAbsent, append(uvarints(0, full, full+1, full+1), byte(ReasonExpired))},
+	} {
+		h.mustData(frameStart, appendStart(nil, 0, id, uint64(run), full))
+		h.mustData(frame.kind, frame.body)
+		h.mustData(frameBatch, append(uvarints(0, full+1, 0), h.seal(id, full+2, 1).Bytes()...))
+		h.mustData(frameFin, uvarints(0, full+2))
+	}
+	if n := len(h.said(h.path, frameGraft)); l.have != full || n != 0 {
+		t.Errorf("it is at %d after %d, and asks %d times", l.have, full, n)
+	}
+	h.m.Release(h.now, id, 1)
+	h.drain()
+	h.tick(time.Second)
+	g := h.said(h.path, frameGraft)
+	if len(g) == 0 || !bytes.Equal(g[0], appendGraft(id, full+1)) {
+		t.Fatalf("it asks %v once there is room", g)
+	}
+	h.mustData(frameStart, appendStart(nil, 0, id, 9, full))
+	h.mustData(frameBatch, append(uvarints(0, full, 0), h.seal(id, full+1, 1).Bytes()...))
+	if l.have != full+1 {
+		t.Errorf("it is at %d after %d", l.have, full)
+	}
+}
+
 // A gap may end inside a batch, where a member has said that others go on there. Who holds the batch, and who lacks its end, go on after
 // it all the same.
 func TestGapThatEndsInsideABatch(t *testing.T) {

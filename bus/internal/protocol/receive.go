@@ -47,9 +47,6 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 	if run.log == nil && !m.takeOnLater(p, run, kind, r) {
 		return nil
 	}
-	if m.crowded(run.log) {
-		return violation("data frame %#x of log %v, which has too many entries", kind, run.log.id)
-	}
 	if kind == frameBatch {
 		return m.handleBatch(now, p, run, &r, memory)
 	}
@@ -68,7 +65,8 @@ func (m *Machine) HandleData(now time.Duration, id PathID, lane uint8, kind byte
 }
 
 // crowded says whether a log holds more entries than its batches and what is between them can be: windows count
-// the bytes of batches alone.
+// the bytes of batches alone. What is fresh is passed over then, and not asked for: nothing would keep it from coming back at once. Whoever
+// is ahead is asked in a while (§11.4).
 func (m *Machine) crowded(l *log) bool {
 	return l.entries.len() > 2*(m.cfg.BufferMax+maxLost)+2*int(l.bytes/leastBatch)
 }
@@ -328,7 +326,7 @@ func (m *Machine) handleBatch(now time.Duration, p *path, run *runIn, r *reader,
 		m.redundant(now, p, run)
 		return nil
 	}
-	if !m.continues(p, run, prev) {
+	if m.crowded(l) || !m.continues(p, run, prev) {
 		return nil
 	}
 	if b.First <= l.have || m.overrun(l) { // a gap ended inside it, or there is no room
@@ -383,7 +381,7 @@ func (m *Machine) handleSkip(now time.Duration, p *path, run *runIn, r *reader) 
 		return violation("skip: %d–%d, the run is at %d", prev, upto, run.pos)
 	}
 	run.pos = upto
-	if upto > run.log.have && !m.continues(p, run, prev) {
+	if upto > run.log.have && (m.crowded(run.log) || !m.continues(p, run, prev)) {
 		return nil
 	}
 	if upto <= run.log.have && p.peer != run.log.parent {
@@ -419,7 +417,7 @@ func (m *Machine) handleAbsent(now time.Duration, p *path, run *runIn, r *reader
 		return violation("absent: %d–%d after %d, the run is at %d", first, last, prev, run.pos)
 	}
 	run.pos = last
-	if last <= run.log.have || !m.continues(p, run, prev) {
+	if last <= run.log.have || m.crowded(run.log) || !m.continues(p, run, prev) {
 		return nil
 	}
 	if reason == reasonUnjudged {
