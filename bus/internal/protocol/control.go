@@ -109,9 +109,10 @@ func (m *Machine) appendControl(now time.Duration, p *path, dst []byte) []byte {
 	for _, x := range p.prunes {
 		dst = appendFrame(dst, framePrune, x.append(nil))
 	}
-	for _, g := range p.grafts {
-		dst = appendFrame(dst, frameGraft, binary.AppendUvarint(appendLog(nil, g.log), g.from))
+	for _, l := range p.grafts { // from where the vector before it says that we are
+		dst = appendFrame(dst, frameGraft, binary.AppendUvarint(appendLog(nil, l.id), l.have+1))
 	}
+	clear(p.grafts)
 	dst = m.appendWants(p, dst)
 	for _, n := range p.nones {
 		dst = appendFrame(dst, frameNone, n.append(nil))

@@ -241,8 +241,8 @@ func TestTwoSendersBringMoreThanTheCredit(t *testing.T) {
 	if most := l.edge + int64(h.m.cfg.MaxBatch) + 2*size; l.received > most || l.have >= next-1 {
 		t.Errorf("%d bytes are kept, up to %d, at most %d may be", l.received, l.have, most)
 	}
-	if g := h.m.paths[h.honest].grafts; len(g) != 1 || g[0].from != l.have+1 {
-		t.Errorf("the second is asked %+v, for what follows %d", g, l.have)
+	if g := h.said(h.honest, frameGraft); len(g) != 1 || !bytes.Equal(g[0], appendGraft(id, l.have+1)) {
+		t.Errorf("the second is asked %v, for what follows %d", g, l.have)
 	}
 }
 
@@ -308,6 +308,31 @@ func TestFullOfEntriesIsNobodysFault(t *testing.T) {
 	h.mustData(frameBatch, append(uvarints(0, full, 0), h.seal(id, full+1, 1).Bytes()...))
 	if l.have != full+1 {
 		t.Errorf("it is at %d after %d", l.have, full)
+	}
+}
+
+// A graft that waits to be sent asks for what follows the vector that goes before it, and not for what has come meanwhile; and for nothing of a
+// log that is over.
+func TestGraftAsksForWhatFollowsItsVector(t *testing.T) {
+	h := newHostile()
+	h.m.cfg.BufferTimeout, h.eager = 4*time.Second, true
+	h.greet()
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 2, 5)) // ahead
+	l := h.m.logs[h.log(1)]
+	h.path, h.honest = h.honest, h.path
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 0))
+	h.mustData(frameBatch, append(uvarints(0, 0, 0), h.seal(h.log(1), 1, 3).Bytes()...))
+	if g := h.said(h.honest, frameGraft); l.have != 3 || len(g) != 1 || !bytes.Equal(g[0], appendGraft(h.log(1), 4)) {
+		t.Errorf("it is at %d, and asks %v", l.have, g)
+	}
+	h.m.askFor(h.m.paths[h.honest], l)
+	h.mustData(frameFin, uvarints(0, 3))
+	for h.m.logs[h.log(1)] != nil {
+		h.wait(time.Second)
+	}
+	if g := h.said(h.honest, frameGraft); len(g) != 0 {
+		t.Errorf("it asks for what follows in a log that it has forgotten")
 	}
 }
 

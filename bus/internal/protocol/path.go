@@ -43,7 +43,7 @@ type path struct {
 	told, heard bases // of the peer, and by it
 	echoes      []recordVersion
 	prunes      []prune
-	grafts      []graft
+	grafts      []*log
 	reports     []report
 	wants       []*want
 	nones       []none
@@ -69,12 +69,6 @@ type path struct {
 	spareAliases []uint64
 	out          [maxLanes]*stream
 	in           [maxLanes]*streamIn
-}
-
-// graft asks a peer to begin a new run of a log at a position.
-type graft struct {
-	log  codec.LogID
-	from uint64
 }
 
 // report tells a log's origin what a receiver misses.

@@ -188,14 +188,9 @@ func (m *Machine) askFor(p *path, l *log) {
 	m.markVector(p, l)
 	p.vectorDue = true
 	p.prunes = slices.DeleteFunc(p.prunes, func(x prune) bool { return x.log == l })
-	g := graft{l.id, l.have + 1}
-	for i := range p.grafts {
-		if p.grafts[i].log == g.log {
-			p.grafts[i] = g
-			return
-		}
+	if !slices.Contains(p.grafts, l) {
+		p.grafts = append(p.grafts, l)
 	}
-	p.grafts = append(p.grafts, g)
 	m.wakeControl(p)
 }
 

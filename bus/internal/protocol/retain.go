@@ -182,6 +182,7 @@ func (m *Machine) unlist(p *path, l *log) {
 		p.dirty = slices.DeleteFunc(p.dirty, func(x *vectorState) bool { return x == v })
 	}
 	p.prunes = slices.DeleteFunc(p.prunes, func(x prune) bool { return x.log == l })
+	p.grafts = slices.DeleteFunc(p.grafts, func(x *log) bool { return x == l })
 	if s := p.out[l.id.Lane]; s != nil {
 		s.aliases.drop(l)
 		for range s.queue.len() { // take each turn, but this log's
