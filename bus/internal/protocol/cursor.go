@@ -175,7 +175,7 @@ func (c *cursor) addLost(s span) {
 			return
 		}
 	}
-	if i < len(c.lost) && s.last+1 >= c.lost[i].first && s.reason == c.lost[i].reason {
+	if i < len(c.lost) && (s.last+1 >= c.lost[i].first && s.reason == c.lost[i].reason || len(c.lost) >= maxLost) {
 		c.lost[i].first = s.first
 		c.lost[i].last = max(c.lost[i].last, s.last)
 		return
