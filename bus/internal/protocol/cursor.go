@@ -221,6 +221,7 @@ type stream struct {
 // runIn is a run of a log as a receiver follows it.
 type runIn struct {
 	id      codec.LogID
+	path    *path
 	log     *log // nil: ours, not taken on, or forgotten
 	run     uint64
 	pos     uint64 // the end of the last thing in it

@@ -336,6 +336,34 @@ func TestGraftAsksForWhatFollowsItsVector(t *testing.T) {
 	}
 }
 
+// The START of an earlier run that comes late, on a path that is slower, does not take the place of the run that its peer is in.
+func TestLateStartOnASlowerPathIsOfAnEarlierRun(t *testing.T) {
+	h := newHostile()
+	h.greet()
+	const other = 3
+	h.m.AddPath(h.now, PathInfo{ID: other, Peer: simID(1)})
+	h.hello(other, simID(1))
+	h.mustControl(other, frameReady, nil)
+	slower := h.path
+	h.path = other
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 5, 0))
+	h.path = slower
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 4, 0))
+	h.path = other
+	h.mustData(frameBatch, append(uvarints(0, 0, 0), h.seal(h.log(1), 1, 1).Bytes()...))
+	l := h.m.logs[h.log(1)]
+	if l.parent != h.m.peers[simID(1)] {
+		t.Error("who brings what is fresh is not the parent")
+	}
+	h.m.PathClosed(h.now, other, CodeNormal, "")
+	h.path = slower
+	h.mustData(frameStart, appendStart(nil, 0, h.log(1), 1, 1)) // its cursor began anew
+	h.mustData(frameBatch, append(uvarints(0, 1, 0), h.seal(h.log(1), 2, 1).Bytes()...))
+	if c := h.m.peers[simID(1)].cursors[l]; c.theirs.run != 1 {
+		t.Errorf("its run is %d", c.theirs.run)
+	}
+}
+
 // A gap may end inside a batch, where a member has said that others go on there. Who holds the batch, and who lacks its end, go on after
 // it all the same.
 func TestGapThatEndsInsideABatch(t *testing.T) {

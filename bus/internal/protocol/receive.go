@@ -88,7 +88,7 @@ func ParseOpen(kind byte, body []byte) (lane uint8, err error) {
 func (m *Machine) handleStart(p *path, s *streamIn, lane uint8, r *reader) error {
 	alias := r.uvarint()
 	id := r.log()
-	run := &runIn{id: id, run: r.seq(), pos: r.seq()}
+	run := &runIn{id: id, path: p, run: r.seq(), pos: r.seq()}
 	if err := r.end("start"); err != nil {
 		return err
 	}
@@ -115,11 +115,19 @@ func (m *Machine) takeOn(p *path, run *runIn) bool {
 		return false
 	}
 	run.log = l
-	p.peer.cursors[l].theirs = run
+	if c := p.peer.cursors[l]; !m.isLater(c.theirs, run) {
+		c.theirs = run
+	}
 	if run.pos > l.have {
 		m.continues(p, run, run.pos)
 	}
 	return true
+}
+
+// isLater says whether a peer has begun a run after another, which comes over a path that is slower. Numbers are of no use across a path
+// that was lost: the peer may have forgotten the log since, and begun to count anew.
+func (m *Machine) isLater(run, than *runIn) bool {
+	return run != nil && run.path != than.path && m.paths[run.path.info.ID] == run.path && run.run > than.run
 }
 
 // logOf is the log of a run of another's, or nil if there is no room for it. One that we don't know begins where the run is, unless
