@@ -177,6 +177,7 @@ func (m *Machine) handlePong(p *path, body []byte) error {
 		return err
 	}
 	if token == probeToken {
+		p.peer.before = 0 // our hello went before the probe
 		m.probed(p)
 		return nil
 	}

@@ -425,6 +425,16 @@ func (m *Machine) knownEpoch(id uuid.UUID) (epoch uint64) {
 	return epoch
 }
 
+// untold is the epoch that a node is told was seen of it: of the run before, while the one that is met may not have heard of that. It
+// would not know that it has restarted if the first paths to it were lost too soon.
+func (m *Machine) untold(id uuid.UUID) (epoch uint64) {
+	epoch = m.knownEpoch(id)
+	if q := m.peers[id]; q != nil && q.epoch == epoch && q.before > 0 {
+		return q.before
+	}
+	return epoch
+}
+
 // Check panics if the machine's own books do not agree; tests call it after each step.
 func (m *Machine) Check() {
 	for _, l := range m.logList {

@@ -26,7 +26,7 @@ type path struct {
 	info      PathInfo
 	peer      *peer // nil until the hello
 	theirs    hello
-	remembers uint64 // the highest epoch of the peer seen before that
+	remembers uint64 // the highest epoch of the peer seen before that, or of a run that this one has not heard of
 	greeted   bool   // our hello and snapshot were queued
 	began     uint64 // our clock when it came
 	snapshot  uint64 // our clock when that was made
@@ -82,7 +82,7 @@ type report struct {
 // AddPath takes on a connection. The dialler greets at once; the other side
 // waits for the hello.
 func (m *Machine) AddPath(now time.Duration, info PathInfo) {
-	p := &path{info: info, remembers: m.knownEpoch(info.Peer), began: m.clock, vectors: make(map[*log]*vectorState), listed: make(map[codec.LogID]bool), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
+	p := &path{info: info, remembers: m.untold(info.Peer), began: m.clock, vectors: make(map[*log]*vectorState), listed: make(map[codec.LogID]bool), lastHeard: now, lastSent: now, lastData: now, lastVector: now - time.Hour}
 	p.vectorTimer.fire = func(time.Duration) { p.vectorDue = true; m.wakeControl(p) }
 	p.aliveTimer.fire = func(now time.Duration) { m.keepAlive(now, p) }
 	p.deadTimer.fire = func(now time.Duration) { m.checkSilence(now, p) }
@@ -163,10 +163,17 @@ func (m *Machine) handleHello(now time.Duration, p *path, body []byte) error {
 		}
 	}
 	p.theirs, p.remembers = h, m.knownEpoch(h.node)
+	again := known != nil && known.epoch == h.epoch
+	if again {
+		p.remembers = m.untold(h.node)
+	}
 	if h.known > 0 && h.known < m.cfg.Epoch && m.reborn.index == 0 {
 		m.timers.set(&m.reborn, now+min(orphanGrace, m.cfg.BufferTimeout))
 	}
 	m.adopt(now, p)
+	if !again {
+		p.peer.before = p.remembers
+	}
 	if !p.greeted {
 		m.greet(p)
 		return nil

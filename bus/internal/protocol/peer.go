@@ -17,6 +17,7 @@ type peer struct {
 	id       uuid.UUID
 	name     string
 	epoch    uint64
+	before   uint64        // the highest seen before this run, while that may not have heard of it; 0: it has, or there was none
 	patience time.Duration // with its answers to probes
 	rtt      time.Duration // how long the longest of the last answers took; 0: there was none
 	overflow Overflow      // what happens when it lags behind one of our own logs

@@ -436,3 +436,46 @@ func TestKnownEpochThatIsNoClocksIsNotOutrun(t *testing.T) {
 		t.Errorf("epoch %d, %v", m.Epoch(), err)
 	}
 }
+
+// A run hears that another went before it until it has answered, though its first paths are lost before it read anything.
+func TestRunHearsOfTheOneBeforeUntilItHasAnswered(t *testing.T) {
+	for _, dialed := range []bool{false, true} {
+		h := newHostile()
+		next := PathID(10)
+		connect := func(epoch uint64) (known uint64) {
+			next++
+			h.m.AddPath(h.now, PathInfo{ID: next, Peer: simID(1), Dialed: dialed, Link: 1})
+			if !dialed {
+				h.helloOf(next, simID(1), epoch)
+			}
+			for _, body := range h.said(next, frameHello) {
+				hi, err := parseHello(body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				known = hi.known
+			}
+			if dialed {
+				h.helloOf(next, simID(1), epoch)
+			}
+			h.mustControl(next, frameReady, nil)
+			return known
+		}
+		lose := func() {
+			h.m.PathClosed(h.now, next, CodeTimeout, "")
+			h.drain()
+		}
+		for i, c := range []struct {
+			epoch, known uint64
+			answers      bool
+		}{{5, 0, true}, {5, 5, true}, {7, 5, false}, {7, 5, false}, {7, 5, true}, {7, 7, true}} {
+			if known := connect(c.epoch); known != c.known {
+				t.Errorf("dialed %v: run %d hears of %d on path %d, not %d", dialed, c.epoch, known, i, c.known)
+			}
+			if c.answers {
+				h.mustControl(next, framePong, uvarints(probeToken))
+			}
+			lose()
+		}
+	}
+}
