@@ -153,17 +153,19 @@ func (r row) median(of func(sample) float64) float64 {
 	return stats.RangeOf(values).Median
 }
 
-// arrived is the part of what was sent one way or at a rate that arrived in the same time; of other patterns, zero.
+// arrived is the part of what was sent one way, or was due at a rate, that arrived in the same time; of other patterns, zero.
 func (r row) arrived() float64 {
-	if r.Cell.Pattern != "one-way" && !r.Cell.paced() {
+	switch {
+	case r.Cell.paced() && r.OfferedRate > 0:
+		return r.Rate.Median / r.OfferedRate / float64(max(r.Cell.Fan, 1))
+	case r.Cell.Pattern != "one-way":
 		return 0
 	}
-	copies := float64(max(r.Cell.Fan, 1)) // of each event
 	return r.median(func(s sample) float64 {
 		if s.Offered == 0 {
 			return 0
 		}
-		return s.Rate / s.Offered / copies
+		return s.Rate / s.Offered
 	})
 }
 

@@ -72,7 +72,8 @@ func TestArrived(t *testing.T) {
 	if got := r.arrived(); got != 0 {
 		t.Errorf("fan-out as fast as it goes: %v, want 0", got)
 	}
-	if r.Cell.Rate = 10; r.arrived() != 0.25 {
+	r.Cell.Rate, r.OfferedRate, r.Rate.Median = 10, 10, 5
+	if r.arrived() != 0.25 {
 		t.Errorf("fan-out at a rate: %v, want half of each copy", r.arrived())
 	}
 }

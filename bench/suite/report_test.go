@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -77,5 +78,29 @@ func TestSummaryComparesWithinAPass(t *testing.T) {
 	rows = summarised([]row{ours, base, silent})
 	if _, ok := rows[0].Ratios["raw/tcp"]["p50"]; ok || rows[1].Ratios != nil {
 		t.Errorf("there are ratios of nothing: %v, %v", rows[0].Ratios, rows[1].Ratios)
+	}
+}
+
+// TestWhatDidNotArriveIsSaid: the percentiles are of what did.
+func TestWhatDidNotArriveIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		row  row
+		want string
+	}{
+		{"a buffer that fills", row{Cell: cell{Pattern: oneWay}, Samples: []sample{{Rate: 85, Offered: 100}}}, ""},
+		{"what is dropped", row{Cell: cell{Pattern: oneWay}, Samples: []sample{{Rate: 75, Offered: 100}}}, "75.0 %"},
+		{"all that was due", row{Cell: cell{Pattern: openLoop}, OfferedRate: 100, Samples: []sample{{Rate: 99, Offered: 100}}}, ""},
+		{"who is late", row{Cell: cell{Pattern: openLoop}, OfferedRate: 100, Samples: []sample{{Rate: 97, Offered: 100}}}, "97.0 %"},
+		{"who can't send what is due", row{Cell: cell{Pattern: outage, Rate: 100}, OfferedRate: 100, Samples: []sample{{Rate: 50, Offered: 50}}}, "50.0 %"},
+		{"copies", row{Cell: cell{Pattern: fanOut, Fan: 3, Rate: 10}, OfferedRate: 10, Samples: []sample{{Rate: 30, Offered: 10}}}, ""},
+		{"round trips", row{Cell: cell{Pattern: pingPong}, Samples: []sample{{Rate: 1, Offered: 100}}}, ""},
+	} {
+		rows := summarised([]row{c.row})
+		var out strings.Builder
+		rows[0].printArrived(&out)
+		if c.want == "" && out.Len() > 0 || !strings.Contains(out.String(), c.want) {
+			t.Errorf("%s: %q", c.name, out.String())
+		}
 	}
 }

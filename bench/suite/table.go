@@ -94,17 +94,20 @@ func (r *row) printArrived(out io.Writer) {
 		least = paced
 	}
 	if part := r.arrived(); part < least {
-		fmt.Fprintf(out, "  %s: only %.1f %% of what was sent arrived in that time\n", r.Name, part*100)
+		fmt.Fprintf(out, "  %s: only %.1f %% of what was to be sent arrived in that time\n", r.Name, part*100)
 	}
 }
 
-// arrived is the part of what was sent one way or at a rate that arrived in the same time: the middle of the passes.
+// arrived is the part of what was sent one way, or was due at a rate, that arrived in the same time: the middle of the passes.
 func (r *row) arrived() float64 {
-	if len(r.Samples) == 0 || r.Cell.Pattern != oneWay && r.Cell.load() != child.Paced {
-		return 1
+	switch {
+	case len(r.Samples) == 0:
+	case r.Cell.load() == child.Paced: // and not of what was sent: who has to wait sends less
+		return r.Rate.Median / r.OfferedRate / float64(max(r.Cell.Fan, 1))
+	case r.Cell.Pattern == oneWay:
+		return r.median(func(s sample) float64 { return s.Rate / s.Offered })
 	}
-	copies := float64(max(r.Cell.Fan, 1)) // of each event
-	return r.median(func(s sample) float64 { return s.Rate / s.Offered / copies })
+	return 1
 }
 
 // baselinesOf are the names of those that rows are compared with: the baselines, and then what only peers are compared with.
