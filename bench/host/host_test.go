@@ -30,7 +30,8 @@ func TestUsedGrows(t *testing.T) {
 		sink = make([]byte, 4<<10)
 	}
 	after := Used()
-	if after.Allocs < before.Allocs+1000 || after.Bytes < before.Bytes+1000*4<<10 || after.CPU < before.CPU {
+	const least = 990 // the runtime counts what is in a span, two of these, when that is full
+	if after.Allocs < before.Allocs+least || after.Bytes < before.Bytes+least*4<<10 || after.CPU < before.CPU {
 		t.Errorf("from %+v to %+v", before, after)
 	}
 	if runtime.GOOS == "linux" && after.PeakRSS < 1<<20 {
