@@ -99,7 +99,9 @@ func (l *lane) checkTopic(name string) error {
 	if err := topic.Validate(name); err != nil {
 		return err
 	}
-	l.valid, l.asked, l.judged = string([]byte(name)), false, false
+	l.valid = string([]byte(name))
+	l.wanted.turn()
+	l.late.turn()
 	return nil
 }
 

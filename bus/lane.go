@@ -19,7 +19,6 @@ const (
 	lingerBehind = 10 * time.Millisecond
 	// lingerIdle is the same while nobody listens: the batch is only kept.
 	lingerIdle = 100 * time.Millisecond
-	maxWanted  = 1024 // topics a lane remembers the interest in
 	// sharing is how many events share a reading of the clock where more than one comes in a microsecond: a reading
 	// costs a third of all that emitting does.
 	sharing = 8
@@ -58,16 +57,10 @@ type lane struct {
 	room    chan struct{}
 	closed  bool
 	linger  *time.Timer
-	lingers time.Duration   // what linger was set to, 0 unless it is running
-	valid   string          // the topic of the last event
-	asked   bool            // heard is up to date
-	heard   bool            // whether anyone wants that topic
-	wanted  map[string]bool // the same of other topics
-	gen     uint64          // of wanted
-	judged  bool            // waits is up to date, but for appends
-	waits   bool            // whether all who want that topic wait for credit
-	late    map[string]bool // the same of other topics
-	lateAt  uint64          // of how many appends late and waits are
+	lingers time.Duration // what linger was set to, 0 unless it is running
+	valid   string        // the topic of the last event
+	wanted  answers       // whether anyone wants a topic
+	late    answers       // whether all who want a topic wait for credit; good until the next append
 
 	sealMu     sync.Mutex // orders sealing, which may compress
 	compressor *codec.Compressor
@@ -78,8 +71,6 @@ func newLane(n *Node, index uint8, epoch uint64) *lane {
 		node: n, index: index, blocks: n.cfg.blocks(),
 		builder:    codec.NewBuilder(codec.LogID{Node: n.cfg.ID, Epoch: epoch, Lane: index}, 1),
 		compressor: codec.NewCompressor(n.cfg.Compression),
-		wanted:     make(map[string]bool),
-		late:       make(map[string]bool),
 	}
 	l.linger = time.AfterFunc(time.Hour, func() {
 		l.mu.Lock()
@@ -225,7 +216,7 @@ func (l *lane) micros() int64 {
 	default:
 		before := l.elapsed
 		l.elapsed = time.Since(l.began)
-		if fast := l.elapsed-before < time.Duration(l.group)*time.Microsecond; fast && l.heard {
+		if fast := l.elapsed-before < time.Duration(l.group)*time.Microsecond; fast && l.wanted.last {
 			l.group = sharing
 		} else {
 			l.group = 1
@@ -294,42 +285,14 @@ func (l *lane) roomAgain() {
 
 // isWanted says whether someone who can be reached wants the valid topic now.
 func (l *lane) isWanted() bool {
-	if gen := l.node.engine.gen.Load(); gen != l.gen || len(l.wanted) >= maxWanted {
-		clear(l.wanted)
-		l.gen, l.asked = gen, false
-	}
-	if l.asked {
-		return l.heard
-	}
-	wanted, ok := l.wanted[l.valid]
-	if !ok {
-		wanted = l.node.engine.wanted(l.valid)
-		l.wanted[l.valid] = wanted
-	}
-	l.asked, l.heard = true, wanted
-	return wanted
+	e := l.node.engine
+	return l.wanted.about(l.valid, e.gen.Load(), e.wanted)
 }
 
-// isBehind says whether everyone who wants the valid topic waits for credit. What it knows of a topic lasts as long as the open batch: who
+// isBehind says whether everyone who wants the valid topic waits for credit. What is known of a topic lasts as long as the open batch: who
 // gets credit meanwhile seals that.
 func (l *lane) isBehind() bool {
-	if !l.behind.Load() {
-		return false
-	}
-	if appends := l.appends.Load(); appends != l.lateAt || len(l.late) >= maxWanted {
-		clear(l.late)
-		l.lateAt, l.judged = appends, false
-	}
-	if l.judged {
-		return l.waits
-	}
-	late, ok := l.late[l.valid]
-	if !ok {
-		late = l.node.engine.behind(l.index, l.valid)
-		l.late[l.valid] = late
-	}
-	l.judged, l.waits = true, late
-	return late
+	return l.behind.Load() && l.late.about(l.valid, l.appends.Load(), func(name string) bool { return l.node.engine.behind(l.index, name) })
 }
 
 // flush seals the open batch and hands it to the machine.

@@ -54,7 +54,7 @@ type Conn interface {
 	// allows no more streams. The peer sees the stream once something is written.
 	OpenStream(ctx context.Context) (Stream, error)
 	// AcceptStream returns the next stream the peer opened and wrote to. Which of
-	// several comes first is not said.
+	// several comes first is not said, and one that was opened before such a stream may come though nothing was written to it.
 	AcceptStream(ctx context.Context) (Stream, error)
 	// Peer is the id the peer's certificate proves.
 	Peer() uuid.UUID

@@ -37,8 +37,8 @@ func (n *narrowing) WriteMsgUDP(b, oob []byte, addr *net.UDPAddr) (int, int, err
 }
 
 // TestAPathThatTakesShorterPackets than it did, as after a change of the route, is left for a new connection, whichever side sends and however much:
-// what is longer is lost again and again, for quic-go looks for longer packets (RFC 8899) and not for shorter ones. Its own probes go
-// with what is lost, so that the path is silent.
+// what is longer is lost again and again, for quic-go looks for longer packets (RFC 8899) and not for shorter ones. The bus's probes go in
+// the same packets, so that the path is silent.
 func TestAPathThatTakesShorterPackets(t *testing.T) {
 	for name, dialler := range map[string]bool{"the dialling side sends": true, "the listening side sends": false} {
 		t.Run(name, func(t *testing.T) {
