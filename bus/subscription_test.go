@@ -115,20 +115,27 @@ func TestEventsIteratorThatPanics(t *testing.T) {
 	must(t, a.Drain(soon(t)))
 }
 
+// narrowly has a node emit so many events of 10 kB to a subscription that may have few of them, and is cut off after 400 ms.
+func narrowly(t *testing.T, count int) (from *bus.Node, sub *bus.Subscription) {
+	t.Helper()
+	network := bustest.NewNetwork(1)
+	from = network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
+	to := network.Node(t, "to", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 400*ms })
+	network.Connect(t, "from", "to")
+	sub, err := to.Subscribe("x")
+	must(t, err)
+	must(t, sub.Ready(t.Context()))
+	for range count {
+		must(t, from.EmitBytes(t.Context(), "x", make([]byte, 10_000)))
+	}
+	return from, sub
+}
+
 // What is left of events that were cut off while a loop had one of them is a gap for the next loop.
 func TestEventsIteratorThatEndsInWhatWasCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const count = 300
-		network := bustest.NewNetwork(1)
-		from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
-		to := network.Node(t, "to", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 400*ms })
-		network.Connect(t, "from", "to")
-		sub, err := to.Subscribe("x")
-		must(t, err)
-		must(t, sub.Ready(t.Context()))
-		for range count {
-			must(t, from.EmitBytes(t.Context(), "x", make([]byte, 10_000)))
-		}
+		from, sub := narrowly(t, count)
 		got, missed, slow := 0, 0, true
 		for got+missed < count {
 			ctx, cancel := lasting(time.Second)
@@ -166,16 +173,7 @@ func TestEventsIteratorThatEndsAtAGap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const count = 300
-				network := bustest.NewNetwork(1)
-				from := network.Node(t, "from", func(c *bus.Config) { c.Compression = codec.Off })
-				to := network.Node(t, "to", func(c *bus.Config) { c.ReceiveBytes, c.BlockTimeout = 1, 400*ms })
-				network.Connect(t, "from", "to")
-				sub, err := to.Subscribe("x")
-				must(t, err)
-				must(t, sub.Ready(t.Context()))
-				for range count {
-					must(t, from.EmitBytes(t.Context(), "x", make([]byte, 10_000)))
-				}
+				from, sub := narrowly(t, count)
 				ctx, cancel := lasting(time.Minute)
 				defer cancel()
 				got, missed := 0, 0

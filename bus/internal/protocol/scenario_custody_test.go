@@ -318,22 +318,27 @@ func TestForgottenLogGoesOnInTheRunItHad(t *testing.T) {
 	})
 }
 
+// narrowHub adds a hub with room for one log of others, which the first of its two peers has begun.
+func (w *world) narrowHub() (cfg Config, hub, first, second *simNode) {
+	cfg = simConfig()
+	cfg.BufferTimeout = 20 * time.Second
+	narrow := cfg
+	narrow.MaxOrigins = 1
+	hub, first = w.addNode(narrow, ">"), w.addNode(cfg)
+	w.link(first, hub)
+	w.rest(3 * time.Second)
+	first.emitMany(1, "a.x")
+	w.rest(3 * time.Second)
+	second = w.addNode(cfg)
+	w.link(second, hub)
+	w.rest(3 * time.Second)
+	return cfg, hub, first, second
+}
+
 // A log that was refused is followed as soon as there is room for it, from where it would have been.
 func TestRefusedLogIsFollowedOnceThereIsRoom(t *testing.T) {
 	scene(t, func(w *world) {
-		cfg := simConfig()
-		cfg.BufferTimeout = 20 * time.Second
-		narrow := cfg
-		narrow.MaxOrigins = 1
-		hub := w.addNode(narrow, ">")
-		first := w.addNode(cfg)
-		w.link(first, hub)
-		w.rest(3 * time.Second)
-		first.emitMany(1, "a.x")
-		w.rest(3 * time.Second)
-		second := w.addNode(cfg)
-		w.link(second, hub)
-		w.rest(3 * time.Second)
+		cfg, hub, first, second := w.narrowHub()
 		second.emitMany(2, "a.x")
 		w.runFor(time.Second)
 		w.expect(len(hub.saw(EventRefused)) > 0 && hub.m.logs[second.log(0)] == nil, "not refused")
@@ -350,19 +355,7 @@ func TestRefusedLogIsFollowedOnceThereIsRoom(t *testing.T) {
 // Its origin may have sent as much as it may before it hears anything of the log, so that no frame follows.
 func TestRefusedLogThatIsOutOfCreditIsFollowedOnceThereIsRoom(t *testing.T) {
 	scene(t, func(w *world) {
-		cfg := simConfig()
-		cfg.BufferTimeout = 20 * time.Second
-		narrow := cfg
-		narrow.MaxOrigins = 1
-		hub := w.addNode(narrow, ">")
-		first := w.addNode(cfg)
-		w.link(first, hub)
-		w.rest(3 * time.Second)
-		first.emitMany(1, "a.x")
-		w.rest(3 * time.Second)
-		second := w.addNode(cfg)
-		w.link(second, hub)
-		w.rest(3 * time.Second)
+		cfg, hub, first, second := w.narrowHub()
 		first.kill()
 		w.runFor(cfg.maxAge())
 		size := pick(w, []int{8, 16 << 10}) // there is always something on its way, or there was soon too much
