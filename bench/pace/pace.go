@@ -8,7 +8,7 @@ import (
 // clock is where the time is from.
 type clock interface {
 	Now() time.Time
-	// WaitUntil returns at t or later, or with ctx's error.
+	// WaitUntil returns at t or later, or with an error, such as ctx's.
 	WaitUntil(ctx context.Context, t time.Time) error
 }
 
@@ -46,8 +46,11 @@ func run(ctx context.Context, clock clock, rate float64, sender Sender) error {
 		if err := sender.Flush(); err != nil {
 			return err
 		}
-		if clock.WaitUntil(ctx, due(n)) != nil {
+		switch err := clock.WaitUntil(ctx, due(n)); {
+		case ctx.Err() != nil:
 			return nil
+		case err != nil:
+			return err
 		}
 	}
 }

@@ -2,6 +2,7 @@ package pace
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 )
@@ -86,6 +87,17 @@ func TestRunEndsWithinABacklog(t *testing.T) {
 	}))
 	if err != nil || sent != 5 {
 		t.Errorf("%d events, %v", sent, err)
+	}
+}
+
+// failing is a clock that can't wait.
+type failing struct{ stalling }
+
+func (*failing) WaitUntil(context.Context, time.Time) error { return errors.New("no timer") }
+
+func TestAClockThatFailsIsAnError(t *testing.T) {
+	if err := run(t.Context(), &failing{stalling{now: time.Unix(0, 0)}}, 1000, sendFunc(func() {})); err == nil {
+		t.Error("the pace ended without a word")
 	}
 }
 

@@ -106,6 +106,10 @@ func through(title string, c cell, waits []wait) figure {
 			for j, slot := range part {
 				points[j] = point{x.at(w.at(slot)), y.at(float64(w.worst[slot]))}
 			}
+			if len(points) == 1 {
+				d.dot(lineOf(i)+" spread", points[0], 2.5)
+				continue
+			}
 			d.curve(lineOf(i), points)
 		}
 		d.legend(i, y, w.name)

@@ -55,6 +55,19 @@ func TestALineEndsWhereEventsWereLost(t *testing.T) {
 	}
 }
 
+// TestOneSlotIsADot, for a line of one point is none.
+func TestOneSlotIsADot(t *testing.T) {
+	r := timed("bus/tcp", &stats.Timeline{Max: []time.Duration{1, 1, 0, 0, 0, 0, 1}})
+	r.Cell.Rate = 200
+	figures, err := drawOutage("outage", []row{r})
+	if err != nil || len(figures) != 1 {
+		t.Fatal(len(figures), err)
+	}
+	if lines, dots := strings.Count(figures[0].body, "<polyline"), strings.Count(figures[0].body, "<circle"); lines != 1 || dots != 1 {
+		t.Errorf("%d lines and %d dots", lines, dots)
+	}
+}
+
 func TestWaitNeedsATimeline(t *testing.T) {
 	if figures, err := drawOutage("outage", []row{timed("bus/tcp", nil)}); len(figures) > 0 || err != nil {
 		t.Errorf("without any: %d figures, %v", len(figures), err)
